@@ -1,0 +1,1 @@
+"""RoIAlign, NMS and the stand-in for ``mmcv._ext``, in plain torch."""
