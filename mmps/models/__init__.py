@@ -1,1 +1,21 @@
-"""To be filled."""
+"""Networks of person search."""
+
+from .identity_hook import IdentityNamesHook
+from .oim_head import OIMHead
+from .oim_loss import OIMLoss
+from .person_search_rcnn import PersonSearchRCNN
+from .person_search_roi_head import PersonSearchRoIHead
+from .res_conv5 import ResConv5
+from .resnet_init import PretrainedResNet
+from .roi_extractor import C4RoIExtractor
+
+__all__ = [
+    'C4RoIExtractor',
+    'IdentityNamesHook',
+    'OIMHead',
+    'OIMLoss',
+    'PersonSearchRCNN',
+    'PersonSearchRoIHead',
+    'PretrainedResNet',
+    'ResConv5',
+]

@@ -1,0 +1,45 @@
+# CUHK-SYSU: shorter side 600, longer at most 1000 (Xiao et al., 2017).
+data_root = 'data/cuhk-sysu'
+train_pipeline = [
+    dict(type='LoadScene'),
+    dict(type='LoadPersonAnnotations'),
+    dict(type='Resize', scale=(1000, 600), keep_ratio=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackPersonSearchInputs'),
+]
+test_pipeline = [
+    dict(type='LoadScene'),
+    dict(type='Resize', scale=(1000, 600), keep_ratio=True),
+    # after Resize: annotations and queries stay in original pixels
+    dict(type='LoadPersonAnnotations'),
+    dict(type='PackPersonSearchInputs'),
+]
+train_dataloader = dict(
+    batch_size=5,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='CUHKSYSUDataset',
+        data_root=data_root,
+        split='train',
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CUHKSYSUDataset',
+        data_root=data_root,
+        split='test',
+        pipeline=test_pipeline,
+        test_mode=True,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='PersonSearchMetric')
+test_evaluator = val_evaluator

@@ -1,0 +1,264 @@
+"""Online Instance Matching (OIM) loss.
+
+Symbols used in this file:
+    R   sampled RoIs of the mini-batch, all images together
+    D   embedding size
+    P   labelled training identities = rows of the lookup table V
+    Q   slots of the circular queue U
+
+Source: Xiao et al., "Joint Detection and Identification Feature Learning for
+Person Search", CVPR 2017, section 3.2.
+"""
+
+import torch
+import torch.nn.functional as F
+from mmdet.registry import MODELS
+from mmengine.dist import all_gather, all_reduce, get_world_size
+from torch import Tensor, nn
+
+from mmps.structures import BACKGROUND, UNLABELED
+
+
+@MODELS.register_module()
+class OIMLoss(nn.Module):
+    """Cross entropy of an RoI embedding against remembered identities.
+
+    The loss of a labelled RoI x with identity t is
+
+        -log softmax([V x ; U x] / temperature)[t]
+
+    where row v_t of the table V is a running mean of identity t, and the
+    queue U holds the latest people without identity. Unlabelled people only
+    enter the denominator and background RoIs are ignored, so neither adds a
+    loss term of its own. V and U start at zero, hence the very first loss is
+    ln(P + Q).
+
+    After the loss, without gradients, every labelled RoI moves its row,
+
+        v_t <- normalise(momentum * v_t + (1 - momentum) * x),
+
+    RoIs of one identity one after another in RoI order, and every unlabelled
+    person overwrites the oldest slot of the queue.
+
+    V, U and the queue position are buffers, and the identity names travel as
+    extra state: no gradient reaches them, and all are saved, so that training
+    resumes exactly.
+
+    With several processes the mean is over the labelled RoIs of all of them
+    and all of them make the same update, in rank order, so that N processes
+    with b images each equal one process with N * b images. The returned
+    value is this process's share: its average over the processes, which is
+    what DistributedDataParallel makes of the gradients, is the loss of one
+    process.
+
+    Everything here runs in the precision of V (float32), also in autocast.
+
+    Args:
+        num_ids: P. 5532 for CUHK-SYSU, 483 for PRW.
+        feat_dim: D.
+        queue_size: Q. 5000 for CUHK-SYSU, 500 for PRW.
+        momentum: Share of the old row kept by an update, in [0, 1).
+        temperature: Divides the cosine similarities; 0.1 multiplies by 10.
+        loss_weight: Factor on the returned value; lambda_oim in Munjal et
+            al., BMVC 2019.
+        renormalise: Whether rows of V are rescaled to unit length after an
+            update, as the paper's text says; its code does not.
+        mask_empty: Whether rows of V and slots of U that were never written
+            are left out of the denominator. The paper leaves this open; the
+            default keeps them, as its code does.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_ids: int,
+        feat_dim: int = 256,
+        queue_size: int = 5000,
+        momentum: float = 0.5,
+        temperature: float = 0.1,
+        loss_weight: float = 1.0,
+        renormalise: bool = True,
+        mask_empty: bool = False,
+    ) -> None:
+        super().__init__()
+        if num_ids < 1:
+            raise ValueError(f'num_ids must be at least 1, got {num_ids}')
+        if feat_dim < 1:
+            raise ValueError(f'feat_dim must be at least 1, got {feat_dim}')
+        if queue_size < 0:
+            raise ValueError(f'queue_size must be >= 0, got {queue_size}')
+        if not 0 <= momentum < 1:
+            raise ValueError(f'momentum must be in [0, 1), got {momentum}')
+        if not temperature > 0:
+            raise ValueError(f'temperature must be > 0, got {temperature}')
+        self.momentum = momentum
+        self.temperature = temperature
+        self.loss_weight = loss_weight
+        self.renormalise = renormalise
+        self.mask_empty = mask_empty
+        self.identity_names: tuple[str, ...] = ()
+        self.register_buffer('table', torch.zeros(num_ids, feat_dim))
+        self.register_buffer('queue', torch.zeros(queue_size, feat_dim))
+        self.register_buffer('queue_head', torch.zeros((), dtype=torch.long))
+
+    def forward(self, embeddings: Tensor, ids: Tensor) -> Tensor:
+        """Return the mean loss over labelled RoIs, then remember them.
+
+        Args:
+            embeddings: (R, D) float, rows of unit length.
+            ids: (R,) long; row of V in [0, P), ``UNLABELED`` or
+                ``BACKGROUND``.
+
+        Returns:
+            Scalar in nats; 0 with a valid gradient if no RoI of any process
+            is labelled.
+
+        Raises:
+            IndexError: An identity has no row in V.
+        """
+        self._check(embeddings, ids)
+        with torch.autocast(embeddings.device.type, enabled=False):
+            embeddings = embeddings.to(self.table.dtype)
+            labelled = ids >= 0
+            loss = self._cross_entropy(embeddings[labelled], ids[labelled])
+            # The mean over all processes, whatever each has sampled.
+            count = labelled.sum().to(loss.dtype)
+            all_reduce(count)
+            loss = loss * get_world_size() / count.clamp(min=1)
+        if self.training:
+            self._remember(embeddings.detach(), ids)
+        return self.loss_weight * loss
+
+    def _check(self, embeddings: Tensor, ids: Tensor) -> None:
+        num_ids, feat_dim = self.table.shape
+        if embeddings.shape != (len(ids), feat_dim):
+            raise ValueError(
+                f'embeddings must be ({len(ids)}, {feat_dim}) for {len(ids)} '
+                f'ids and a table of {feat_dim} columns, got '
+                f'{tuple(embeddings.shape)}'
+            )
+        if len(ids) and (ids.max() >= num_ids or ids.min() < BACKGROUND):
+            wrong = ids[(ids >= num_ids) | (ids < BACKGROUND)][0].item()
+            raise IndexError(
+                f'identity {wrong} has no row in a table of {num_ids}; build '
+                'the loss with the num_ids of the data set that feeds it'
+            )
+
+    def _cross_entropy(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Sum of the loss over RoIs x (n, D) of identities rows (n,)."""
+        memory = torch.cat([self.table, self.queue])
+        logits = x @ memory.t() / self.temperature
+        if self.mask_empty:
+            empty = (memory == 0).all(dim=1).expand_as(logits).clone()
+            empty[torch.arange(len(rows), device=rows.device), rows] = False
+            logits = logits.masked_fill(empty, float('-inf'))
+        return F.cross_entropy(logits, rows, reduction='sum')
+
+    @torch.no_grad()
+    def _remember(self, x: Tensor, ids: Tensor) -> None:
+        person = ids != BACKGROUND
+        x, ids = gather_rows(x[person], ids[person])
+        labelled = ids >= 0
+        self._update_table(x[labelled], ids[labelled])
+        self._enqueue(x[ids == UNLABELED])
+
+    def _update_table(self, x: Tensor, rows: Tensor) -> None:
+        """Move the rows; one step handles one RoI of every identity."""
+        if not len(rows):
+            return
+        by_row = rows.argsort(stable=True)
+        ordered = rows[by_row]
+        position = torch.arange(len(rows), device=rows.device)
+        # nth[i]: how many earlier RoIs have the identity of RoI i
+        nth = torch.empty_like(rows)
+        nth[by_row] = position - torch.searchsorted(ordered, ordered)
+        for turn in range(int(nth.max()) + 1):
+            now = nth == turn
+            moved = self.momentum * self.table[rows[now]]
+            moved = moved + (1 - self.momentum) * x[now]
+            if self.renormalise:
+                moved = F.normalize(moved, dim=1)
+            self.table[rows[now]] = moved
+
+    def _enqueue(self, x: Tensor) -> None:
+        """Write x (n, D) at the queue's head; the last Q of them survive."""
+        size = len(self.queue)
+        if not size:
+            return
+        slots = (
+            self.queue_head + torch.arange(len(x), device=x.device)
+        ) % size
+        self.queue[slots[-size:]] = x[-size:]
+        self.queue_head.add_(len(x)).remainder_(size)
+
+    def get_extra_state(self) -> Tensor:
+        """Identity names as UTF-8 bytes, so that any file format holds them.
+
+        Returns:
+            (L,) uint8; names joined by line feeds, empty without names.
+        """
+        text = '\n'.join(self.identity_names).encode()
+        return torch.tensor(list(text), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Inverse of ``get_extra_state``."""
+        text = bytes(state.tolist()).decode()
+        self.identity_names = tuple(text.split('\n')) if text else ()
+
+    def name_identities(self, names: list[str]) -> None:
+        """Tell the table who its rows are; the same names again is fine.
+
+        Args:
+            names: P identity names, row by row.
+
+        Raises:
+            ValueError: The names are not P different ones, or the table
+                already belongs to other people.
+        """
+        names = tuple(names)
+        if len(names) != len(self.table):
+            raise ValueError(
+                f'the data set has {len(names)} labelled identities, the '
+                f'lookup table has {len(self.table)} rows; set '
+                f'model.roi_head.oim_head.loss_oim.num_ids={len(names)}'
+            )
+        if len(set(names)) < len(names) or any('\n' in n for n in names):
+            raise ValueError(
+                'identity names must differ and hold no line feed'
+            )
+        if self.identity_names and self.identity_names != names:
+            row, old, new = next(
+                (i, a, b)
+                for i, (a, b) in enumerate(
+                    zip(self.identity_names, names, strict=True)
+                )
+                if a != b
+            )
+            raise ValueError(
+                'the lookup table belongs to other identities than the data '
+                f'set: row {row} is {old!r} there and {new!r} here; resume '
+                'with the data set of the checkpoint'
+            )
+        self.identity_names = names
+
+
+def gather_rows(x: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Concatenate the rows of all processes in rank order.
+
+    Args:
+        x: (n, D) of this process; n may differ between processes.
+        ids: (n,) long.
+
+    Returns:
+        x and ids of all processes; the input itself with one process.
+    """
+    if get_world_size() == 1:
+        return x, ids
+    counts = torch.cat(all_gather(ids.new_tensor([len(ids)])))
+    padding = int(counts.max()) - len(ids)
+    all_x = all_gather(F.pad(x, (0, 0, 0, padding)))
+    all_ids = all_gather(F.pad(ids, (0, padding)))
+    return (
+        torch.cat([a[:n] for a, n in zip(all_x, counts, strict=True)]),
+        torch.cat([a[:n] for a, n in zip(all_ids, counts, strict=True)]),
+    )

@@ -1,0 +1,252 @@
+"""RoI head of a person search network: class, box and embedding of an RoI.
+
+Symbols used in this file:
+    R   RoIs of the mini-batch, all images together
+    C   channels after conv5
+    D   embedding size
+    M   detections of one image
+"""
+
+import torch
+from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.models.task_modules import SamplingResult
+from mmdet.models.utils import unpack_gt_instances
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.structures.bbox import bbox2roi, scale_boxes
+from mmdet.utils import ConfigType, InstanceList, OptConfigType
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from mmps.ops import nms
+from mmps.structures import BACKGROUND
+
+
+@MODELS.register_module()
+class PersonSearchRoIHead(StandardRoIHead):
+    """conv5 on every RoI, one average, and three branches on top.
+
+    Test options (``test_cfg.rcnn``): ``score_thr``, ``nms=dict(
+    iou_threshold)``, ``max_per_img`` and ``reid_on``: 'proposal' takes the
+    embedding on the proposal, before regression, as Xiao et al. do;
+    'refined' pools the regressed boxes once more.
+
+    Args:
+        bbox_roi_extractor: Config of the RoI extractor.
+        shared_head: Config of conv5.
+        bbox_head: Config of a ``BBoxHead`` on (R, C) vectors.
+        oim_head: Config of the re-identification branch; without it this is
+            the detector alone.
+        train_cfg: Assigner and sampler.
+        test_cfg: Test options, above.
+    """
+
+    def __init__(
+        self,
+        bbox_roi_extractor: ConfigType,
+        shared_head: ConfigType,
+        bbox_head: ConfigType,
+        oim_head: OptConfigType = None,
+        train_cfg: OptConfigType = None,
+        test_cfg: OptConfigType = None,
+    ) -> None:
+        super().__init__(
+            bbox_roi_extractor=bbox_roi_extractor,
+            shared_head=shared_head,
+            bbox_head=bbox_head,
+            train_cfg=train_cfg,
+            test_cfg=test_cfg,
+        )
+        self.oim_head = None if oim_head is None else MODELS.build(oim_head)
+        reid_on = (test_cfg or {}).get('reid_on', 'proposal')
+        if reid_on not in ('proposal', 'refined'):
+            raise ValueError(
+                "test_cfg.rcnn.reid_on must be 'proposal' or 'refined', got "
+                f'{reid_on!r}'
+            )
+
+    def pool(self, feats: tuple[Tensor], rois: Tensor) -> Tensor:
+        """(R, 5) RoIs in input pixels to (R, C) averages after conv5."""
+        pooled = self.shared_head(self.bbox_roi_extractor(feats, rois))
+        return pooled.mean(dim=(2, 3))
+
+    def loss(
+        self,
+        feats: tuple[Tensor],
+        proposals: InstanceList,
+        batch_data_samples: SampleList,
+    ) -> dict[str, Tensor]:
+        """Losses of the sampled RoIs.
+
+        Args:
+            feats: One map (B, C4 channels, H, W).
+            proposals: One per image, with ``bboxes`` in input pixels.
+            batch_data_samples: With ``gt_instances`` (``bboxes``, ``labels``,
+                ``instances_ids``).
+
+        Returns:
+            ``loss_cls``, ``loss_bbox``, ``acc`` (percent, no loss) and, with
+            a re-identification branch, ``loss_oim``.
+        """
+        sampled = self.sample(feats, proposals, batch_data_samples)
+        rois = bbox2roi([result.priors for result in sampled])
+        pooled = self.pool(feats, rois)
+        cls_score, bbox_pred = self.bbox_head(pooled)
+        losses = self.bbox_head.loss_and_target(
+            cls_score, bbox_pred, rois, sampled, self.train_cfg
+        )['loss_bbox']
+        if self.oim_head is not None:
+            ids = self.identities(sampled, batch_data_samples)
+            losses.update(self.oim_head.loss(pooled, ids))
+        return losses
+
+    def sample(
+        self,
+        feats: tuple[Tensor],
+        proposals: InstanceList,
+        batch_data_samples: SampleList,
+    ) -> list[SamplingResult]:
+        """Assign proposals to people and draw the RoIs to train on."""
+        gt_instances, gt_ignored, _ = unpack_gt_instances(batch_data_samples)
+        sampled = []
+        for i, gt in enumerate(gt_instances):
+            priors = InstanceData(priors=proposals[i].bboxes)
+            assigned = self.bbox_assigner.assign(priors, gt, gt_ignored[i])
+            sampled.append(
+                self.bbox_sampler.sample(
+                    assigned, priors, gt, feats=[f[i][None] for f in feats]
+                )
+            )
+        return sampled
+
+    @staticmethod
+    def identities(
+        sampled: list[SamplingResult], batch_data_samples: SampleList
+    ) -> Tensor:
+        """(R,) long: whom each sampled RoI shows, ``BACKGROUND`` if no one."""
+        ids = []
+        for result, sample in zip(sampled, batch_data_samples, strict=True):
+            of_gt = sample.gt_instances.instances_ids.long()
+            ids.append(of_gt[result.pos_assigned_gt_inds])
+            ids.append(of_gt.new_full((len(result.neg_priors),), BACKGROUND))
+        return torch.cat(ids)
+
+    def predict(
+        self,
+        feats: tuple[Tensor],
+        proposals: InstanceList,
+        batch_data_samples: SampleList,
+        rescale: bool = False,
+    ) -> InstanceList:
+        """Detect people and embed them.
+
+        Args:
+            feats: One map (B, C4 channels, H, W).
+            proposals: One per image, with ``bboxes`` in input pixels.
+            batch_data_samples: For their meta information.
+            rescale: Whether boxes are returned in original pixels.
+
+        Returns:
+            One per image: ``bboxes`` (M, 4), ``scores`` (M,), ``labels`` (M,)
+            all 0 and, with a re-identification branch, ``embeddings`` (M, D)
+            of unit length; in falling score.
+        """
+        rois = bbox2roi([result.bboxes for result in proposals])
+        pooled = self.pool(feats, rois)
+        cls_scores, bbox_preds = self.bbox_head(pooled)
+        sizes = [len(result) for result in proposals]
+        found = []
+        for i, (roi, cls_score, bbox_pred, vectors) in enumerate(
+            zip(
+                rois.split(sizes),
+                cls_scores.split(sizes),
+                bbox_preds.split(sizes),
+                pooled.split(sizes),
+                strict=True,
+            )
+        ):
+            meta = batch_data_samples[i].metainfo
+            result, kept = self._detect(
+                roi[:, 1:], cls_score, bbox_pred, meta['img_shape']
+            )
+            if self.oim_head is not None:
+                vectors = vectors[kept]
+                if self.test_cfg.get('reid_on') == 'refined':
+                    vectors = self.pool(
+                        (feats[0][i : i + 1],), bbox2roi([result.bboxes])
+                    )
+                result.embeddings = self.oim_head(vectors)
+            if rescale:
+                result.bboxes = scale_boxes(
+                    result.bboxes, [1 / s for s in meta['scale_factor']]
+                )
+            found.append(result)
+        return found
+
+    def _detect(
+        self,
+        boxes: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        img_shape: tuple[int, int],
+    ) -> tuple[InstanceData, Tensor]:
+        """Decode, cut and suppress the RoIs of one image.
+
+        Returns:
+            The detections in input pixels, and (M,) their rows in ``boxes``.
+        """
+        cfg = self.test_cfg
+        scores = cls_score.float().softmax(dim=1)[:, 0]
+        decoded = self.bbox_head.bbox_coder.decode(
+            boxes, bbox_pred.float(), max_shape=img_shape
+        )
+        kept = torch.nonzero(scores > cfg.score_thr).flatten()
+        order = nms(decoded[kept], scores[kept], cfg.nms.iou_threshold)
+        kept = kept[order[: cfg.max_per_img]]
+        result = InstanceData(
+            bboxes=decoded[kept],
+            scores=scores[kept],
+            labels=torch.zeros_like(kept),
+        )
+        return result, kept
+
+    def embed_given(
+        self, feats: tuple[Tensor], batch_data_samples: SampleList
+    ) -> None:
+        """Embed boxes that are given: annotations and queries of a test set.
+
+        Sets ``embeddings`` (n, D) of ``gt_instances`` and
+        ``query_instances`` where a sample has them; their boxes are in
+        original pixels.
+
+        Args:
+            feats: One map (B, C4 channels, H, W).
+            batch_data_samples: Changed in place.
+        """
+        given = [
+            (i, sample.get(field))
+            for i, sample in enumerate(batch_data_samples)
+            for field in ('gt_instances', 'query_instances')
+            if field in sample and 'bboxes' in sample.get(field)
+        ]
+        if self.oim_head is None or not given:
+            return
+        rois = []
+        for i, instances in given:
+            boxes = instances.bboxes.to(feats[0].device, torch.float32)
+            factor = batch_data_samples[i].metainfo['scale_factor']
+            rois.append(
+                torch.cat(
+                    [
+                        boxes.new_full((len(boxes), 1), i),
+                        scale_boxes(boxes, factor),
+                    ],
+                    dim=1,
+                )
+            )
+        embeddings = self.oim_head(self.pool(feats, torch.cat(rois)))
+        sizes = [len(instances) for _, instances in given]
+        for (_, instances), part in zip(
+            given, embeddings.split(sizes), strict=True
+        ):
+            instances.embeddings = part

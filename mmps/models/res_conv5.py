@@ -1,0 +1,70 @@
+"""conv5 of a ResNet, run on every RoI (ClsIdenNet in the papers)."""
+
+from mmdet.models.backbones import ResNet
+from mmdet.models.layers import ResLayer
+from mmdet.registry import MODELS
+from mmdet.utils import ConfigType, OptMultiConfig
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class ResConv5(BaseModule):
+    """Last stage of a ResNet as a shared head; halves the RoI feature.
+
+    mmdet's own ``ResLayer`` head does the same at full width only; this one
+    also takes ``base_channels``, as mmdet's ``ResNet`` does, so that narrow
+    networks can be trained without a GPU. Its parameters are named
+    ``layer4.*`` as in torchvision's files.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152, as in the backbone.
+        base_channels: Channels of the stem, 64 in the papers.
+        style: 'pytorch' or 'caffe', as in the backbone.
+        norm_cfg: Config of the normalisation layers.
+        norm_eval: Whether BatchNorm keeps its statistics in training, which
+            is MMDetection's default; Xiao et al. train them on RoIs.
+        init_cfg: How weights start.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        base_channels: int = 64,
+        style: str = 'pytorch',
+        norm_cfg: ConfigType = dict(type='BN', requires_grad=True),  # noqa: B006
+        norm_eval: bool = True,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        if init_cfg is None:
+            init_cfg = [
+                dict(type='Kaiming', layer='Conv2d'),
+                dict(type='Constant', val=1, layer='_BatchNorm'),
+            ]
+        super().__init__(init_cfg)
+        block, num_blocks = ResNet.arch_settings[depth]
+        self.norm_eval = norm_eval
+        self.in_channels = 4 * base_channels * block.expansion
+        self.out_channels = 8 * base_channels * block.expansion
+        self.layer4 = ResLayer(
+            block,
+            self.in_channels,
+            8 * base_channels,
+            num_blocks[3],
+            stride=2,
+            style=style,
+            norm_cfg=norm_cfg,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(R, 4 * width, h, w) to (R, 8 * width, ceil(h / 2), ceil(w / 2))."""
+        return self.layer4(x)
+
+    def train(self, mode: bool = True) -> 'ResConv5':
+        """Switch the mode; BatchNorm stays in eval mode with norm_eval."""
+        super().train(mode)
+        if self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
