@@ -1,1 +1,16 @@
-"""To be filled."""
+"""Score person search and detection."""
+
+from mmps.evaluation.dump import read_dump, write_dump
+from mmps.evaluation.evaluate import evaluate
+from mmps.evaluation.features import Boxes, Features, gather
+from mmps.evaluation.person_search_metric import PersonSearchMetric
+
+__all__ = [
+    'Boxes',
+    'Features',
+    'PersonSearchMetric',
+    'evaluate',
+    'gather',
+    'read_dump',
+    'write_dump',
+]

@@ -1,0 +1,217 @@
+"""Write and read the features of a test set as one ``.npz`` file.
+
+The file holds all that scoring needs (``Features``) in plain arrays, so that
+it can be scored again without the data set, the model or a GPU. Ragged lists
+lie flat with offsets. It is read without pickle.
+
+    meta                        JSON: format, version, D, counts, det_thr
+    image_names                 (I,) str
+    detections_*                bboxes, scores, embeddings, offsets
+    ground_truth_*              bboxes, embeddings, offsets, ids
+    query_*                     images, bboxes, identities, embeddings
+    protocol<i>_*               queries, images, image_offsets, positives,
+                                bboxes, positive_offsets, complement
+"""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from mmps.evaluation.features import Boxes, Features
+from mmps.structures import Gallery, Protocol, Query
+
+FORMAT = 'mmps features'
+VERSION = 1
+
+
+def write_dump(
+    features: Features, path: str | os.PathLike, **extra: object
+) -> None:
+    """Write features to ``path``; the file appears whole or not at all.
+
+    Args:
+        features: What to write.
+        path: Its folder is made if it does not exist.
+        extra: JSON values to note in the metadata; scoring ignores them.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'{path.name}.{os.getpid()}.tmp')
+    try:
+        with partial.open('wb') as file:
+            np.savez(file, **_to_arrays(features, extra))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_dump(path: str | os.PathLike) -> Features:
+    """Read features back, exactly as they were written.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file is not a feature dump, is of another version or
+            is damaged.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f'{path}: no such file; PersonSearchMetric(dump=...) writes one'
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            meta = _read_meta(file)
+            return _from_arrays(file, meta)
+    except (
+        AttributeError,  # a bare .npy: no context manager
+        EOFError,
+        KeyError,
+        OSError,
+        TypeError,
+        IndexError,
+        ValueError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise ValueError(
+            f'{path}: not a readable feature dump ({error}); write it again '
+            'with PersonSearchMetric(dump=...)'
+        ) from error
+
+
+def _read_meta(file) -> dict:
+    if not isinstance(file, np.lib.npyio.NpzFile) or 'meta' not in file:
+        raise ValueError("it has no entry 'meta'")
+    meta = json.loads(str(file['meta']))
+    if not isinstance(meta, dict) or meta.get('format') != FORMAT:
+        raise ValueError(f"its format is not '{FORMAT}'")
+    if meta.get('version') != VERSION:
+        raise ValueError(
+            f'version {meta.get("version")}, this program reads {VERSION}'
+        )
+    return meta
+
+
+def _to_arrays(features: Features, extra: dict) -> dict[str, np.ndarray]:
+    found, people = features.detections, features.ground_truth
+    arrays = {
+        'image_names': np.array(features.image_names, dtype=np.str_),
+        'detections_bboxes': found.bboxes,
+        'detections_scores': found.scores,
+        'detections_offsets': found.offsets,
+        'ground_truth_bboxes': people.bboxes,
+        'ground_truth_offsets': people.offsets,
+        'ground_truth_ids': np.asarray(features.gt_ids, np.int64),
+    }
+    for name, value in (
+        ('detections_embeddings', found.embeddings),
+        ('ground_truth_embeddings', people.embeddings),
+        ('query_embeddings', features.query_embeddings),
+    ):
+        if value is not None:
+            arrays[name] = value
+    queries = features.queries
+    arrays['query_images'] = np.array([q.image for q in queries], np.int64)
+    arrays['query_bboxes'] = _boxes([q.bbox for q in queries])
+    arrays['query_identities'] = np.array(
+        [q.identity for q in queries], dtype=np.str_
+    )
+    for number, protocol in enumerate(features.protocols.values()):
+        arrays |= _protocol_to_arrays(f'protocol{number}_', protocol)
+    meta = {
+        'format': FORMAT,
+        'version': VERSION,
+        'numpy': np.__version__,
+        'images': len(features.image_names),
+        'detections': len(found),
+        'embed_dims': (
+            None if found.embeddings is None else found.embeddings.shape[1]
+        ),
+        'protocols': list(features.protocols),
+        'extra': extra,
+    }
+    arrays['meta'] = np.array(json.dumps(meta))
+    return arrays
+
+
+def _protocol_to_arrays(
+    prefix: str, protocol: Protocol
+) -> dict[str, np.ndarray]:
+    galleries = protocol.galleries
+    images, image_offsets = _flatten([g.images for g in galleries], np.int32)
+    positives, offsets = _flatten([g.positives for g in galleries], np.int32)
+    parts = {
+        'queries': np.asarray(protocol.queries, np.int64),
+        'images': images,
+        'image_offsets': image_offsets,
+        'positives': positives,
+        'positive_offsets': offsets,
+        'bboxes': _boxes([b for g in galleries for b in g.bboxes]),
+        'complement': np.array([g.complement for g in galleries], bool),
+    }
+    return {prefix + name: value for name, value in parts.items()}
+
+
+def _flatten(parts: list, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+    flat = np.concatenate([np.zeros(0, dtype), *parts]).astype(dtype)
+    counts = [len(part) for part in parts]
+    return flat, np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
+def _boxes(parts: list) -> np.ndarray:
+    return np.array(parts, np.float64).reshape(-1, 4)
+
+
+def _from_arrays(file, meta: dict) -> Features:
+    def boxes(name: str) -> Boxes:
+        bboxes = file[f'{name}_bboxes']
+        scores = file.get(f'{name}_scores')
+        return Boxes(
+            bboxes,
+            np.ones(len(bboxes), np.float32) if scores is None else scores,
+            file.get(f'{name}_embeddings'),
+            file[f'{name}_offsets'],
+        )
+
+    queries = tuple(
+        Query(int(image), bbox, str(identity))
+        for image, bbox, identity in zip(
+            file['query_images'],
+            file['query_bboxes'],
+            file['query_identities'],
+            strict=True,
+        )
+    )
+    return Features(
+        image_names=[str(name) for name in file['image_names']],
+        detections=boxes('detections'),
+        ground_truth=boxes('ground_truth'),
+        gt_ids=file['ground_truth_ids'],
+        queries=queries,
+        query_embeddings=file.get('query_embeddings'),
+        protocols={
+            name: _protocol_from_arrays(file, f'protocol{number}_')
+            for number, name in enumerate(meta['protocols'])
+        },
+    )
+
+
+def _protocol_from_arrays(file, prefix: str) -> Protocol:
+    images = np.split(
+        file[prefix + 'images'], file[prefix + 'image_offsets'][1:-1]
+    )
+    cuts = file[prefix + 'positive_offsets'][1:-1]
+    positives = np.split(file[prefix + 'positives'], cuts)
+    bboxes = np.split(file[prefix + 'bboxes'], cuts)
+    complement = file[prefix + 'complement']
+    if not len(complement):
+        return Protocol(file[prefix + 'queries'], ())
+    galleries = zip(images, positives, bboxes, complement, strict=True)
+    return Protocol(
+        file[prefix + 'queries'],
+        tuple(Gallery(i, p, b, bool(c)) for i, p, b, c in galleries),
+    )

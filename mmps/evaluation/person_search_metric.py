@@ -1,0 +1,144 @@
+"""The metric that mmengine calls: unpack, delegate, log."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from mmdet.registry import METRICS
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from mmps.evaluation.dump import write_dump
+from mmps.evaluation.evaluate import evaluate, select
+from mmps.evaluation.features import gather
+from mmps.evaluation.report import render
+from mmps.evaluation.search import DUPLICATES
+
+
+@METRICS.register_module()
+class PersonSearchMetric(BaseMetric):
+    """Search and detection figures of a test set from one pass over it.
+
+    Reads ``image_names``, ``queries`` and ``protocols`` of the data set's
+    metainfo; a set without queries scores detection alone. What the figures
+    mean is written in ``docs/evaluation.md``. Options add rows beside the
+    standard ones, they never change these.
+
+    Args:
+        det_thr: Detections below this score are not there; in [0, 1].
+        protocols: Names; all of the data set for None, detection alone for
+            [] (a model without embeddings).
+        duplicates: For a gallery that lists an image twice: 'seqnet', 'oim'
+            or 'unique'; see ``search.score_search``.
+        cws: Add rows '+cws', similarity times detection score.
+        gt_boxes: Add rows '+gt-boxes', ground-truth boxes as detections.
+        cbgm: ``dict(k1=10, k2=3)`` adds rows '+cbgm', context matching.
+        detected_query: Add rows '+detected-query', where the query is the
+            detection on its box.
+        dump: Write the features to this file (``tools/score.py`` reads it).
+        collect_device: As in mmengine, 'cpu' or 'gpu'.
+        collect_dir: As in mmengine.
+    """
+
+    # Names of results are complete; None would make mmengine warn.
+    default_prefix = ''
+
+    def __init__(
+        self,
+        *,
+        det_thr: float = 0.5,
+        protocols: Sequence[str] | None = None,
+        duplicates: str = 'seqnet',
+        cws: bool = False,
+        gt_boxes: bool = False,
+        cbgm: dict | None = None,
+        detected_query: bool = False,
+        dump: str | None = None,
+        collect_device: str = 'cpu',
+        collect_dir: str | None = None,
+    ) -> None:
+        super().__init__(
+            collect_device=collect_device, collect_dir=collect_dir
+        )
+        if not 0 <= det_thr <= 1:
+            raise ValueError(f'det_thr must be in [0, 1], got {det_thr}')
+        if isinstance(protocols, str):
+            raise TypeError(f"protocols must be a list: ['{protocols}']")
+        if duplicates not in DUPLICATES:
+            raise ValueError(
+                f'duplicates={duplicates!r}, expected one of {DUPLICATES}'
+            )
+        if cbgm is not None and set(cbgm) != {'k1', 'k2'}:
+            raise ValueError(f'cbgm must be dict(k1=, k2=), got {cbgm}')
+        self.det_thr = det_thr
+        self.protocols = protocols
+        self.dump = dump
+        self.options = {
+            'duplicates': duplicates,
+            'cws': cws,
+            'gt_boxes': gt_boxes,
+            'cbgm': cbgm,
+            'detected_query': detected_query,
+        }
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep what scoring needs of each image, as float32 arrays."""
+        for sample in data_samples:
+            record = unpack(sample)
+            if self.dump is None:
+                # what no figure can use need not travel between processes
+                keep = record['scores'] >= self.det_thr
+                for name in ('bboxes', 'scores', 'embeddings'):
+                    if record[name] is not None:
+                        record[name] = record[name][keep]
+            self.results.append(record)
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Score the records of all processes."""
+        meta = self.dataset_meta
+        protocols = select(meta.get('protocols') or {}, self.protocols)
+        features = gather(
+            results,
+            meta['image_names'],
+            meta.get('queries') or () if protocols else (),
+            protocols,
+        )
+        if self.dump is not None:
+            write_dump(features, self.dump, det_thr=self.det_thr)
+        result = evaluate(features, det_thr=self.det_thr, **self.options)
+        print_log('\n' + render(result), logger='current')
+        return result
+
+
+def unpack(sample: dict) -> dict:
+    """Read one ``DetDataSample``, as a dict, into a record for ``gather``."""
+    for name in ('img_id', 'pred_instances', 'gt_instances'):
+        if name not in sample:
+            raise ValueError(
+                f"PersonSearchMetric needs '{name}' in every data sample, got "
+                f'{sorted(sample)}'
+            )
+    found, people = sample['pred_instances'], sample['gt_instances']
+    queries = sample.get('query_instances') or {}
+    return {
+        'img_id': int(sample['img_id']),
+        'bboxes': _floats(found['bboxes']),
+        'scores': _floats(found['scores']),
+        'embeddings': _floats(found.get('embeddings')),
+        'gt_bboxes': _floats(people['bboxes']),
+        'gt_ids': _array(people['instances_ids']).astype(np.int64),
+        'gt_embeddings': _floats(people.get('embeddings')),
+        'query_ids': _array(queries.get('query_ids', ())).astype(np.int64),
+        'query_embeddings': _floats(queries.get('embeddings', ())),
+    }
+
+
+def _array(values) -> np.ndarray:
+    values = getattr(values, 'tensor', values)  # mmdet's HorizontalBoxes
+    if hasattr(values, 'detach'):
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() else values
+    return np.asarray(values)
+
+
+def _floats(values) -> np.ndarray | None:
+    return None if values is None else _array(values).astype(np.float32)
