@@ -14,9 +14,7 @@ model = dict(
     rpn_head=dict(
         in_channels=128,
         feat_channels=128,
-        anchor_generator=dict(
-            scales=[1.6, 2.4, 3.6, 5.4, 8.0], ratios=[2.5]
-        ),
+        anchor_generator=dict(scales=[1.6, 2.4, 3.6, 5.4, 8.0], ratios=[2.5]),
     ),
     roi_head=dict(
         bbox_roi_extractor=dict(output_size=8, sampling_ratio=2),

@@ -1,0 +1,31 @@
+# make quickstart   environment, synthetic data, training, test, table
+# make test         environment, whole test suite
+# make lint         formatter and linter
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PIP_FLAGS ?= --quiet --disable-pip-version-check
+VENV := .venv
+RUN := $(VENV)/bin/python
+PYTEST_FLAGS ?=
+
+.PHONY: quickstart test lint clean
+
+quickstart: $(VENV)/.installed
+	$(RUN) tools/quickstart.py
+
+test: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 $(PYTEST_FLAGS)
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+$(VENV)/.installed: requirements.txt requirements-dev.txt setup.py
+	@echo "[environment] $(VENV): pinned wheels, no compiler (about a minute)"
+	@test -n "$(PYTHON)" || (echo "Python 3.11 not found: set PYTHON=" && false)
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install $(PIP_FLAGS) -r requirements-dev.txt
+	$(RUN) -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) work_dirs data/synth-tiny

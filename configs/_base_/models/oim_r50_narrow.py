@@ -1,0 +1,15 @@
+# As oim_r50.py, on the narrow detector.
+_base_ = './det_r50_narrow.py'
+
+model = dict(
+    roi_head=dict(
+        oim_head=dict(
+            type='OIMHead',
+            in_channels=1024,
+            feat_dim=256,
+            loss_oim=dict(
+                type='OIMLoss', momentum=0.5, temperature=0.1, loss_weight=1.0
+            ),
+        )
+    )
+)

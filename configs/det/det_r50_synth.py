@@ -1,0 +1,7 @@
+# DET50 on the synthetic benchmark.
+_base_ = [
+    '../_base_/models/det_r50_narrow.py',
+    '../_base_/datasets/synth.py',
+    '../_base_/schedules/synth.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,0 +1,11 @@
+# OIM18 on what the quick start draws.
+_base_ = [
+    '../_base_/models/oim_r18_narrow.py',
+    '../_base_/datasets/synth_tiny.py',
+    '../_base_/schedules/synth_tiny.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    roi_head=dict(oim_head=dict(loss_oim=dict(num_ids=40, queue_size=500)))
+)

@@ -1,0 +1,303 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmdet.registry import MODELS
+
+from mmps.models import OIMLoss
+from mmps.models.oim_loss import gather_rows
+from mmps.structures import BACKGROUND, UNLABELED
+from tests.ranks import run_ranks
+
+
+def unit(*angles):
+    """Unit vectors in the plane: similarities can be worked out by hand."""
+    rad = torch.tensor(angles, dtype=torch.float64).deg2rad()
+    return torch.stack([rad.cos(), rad.sin()], dim=1)
+
+
+def make_loss(**options):
+    options = {'num_ids': 2, 'feat_dim': 2, 'queue_size': 3, **options}
+    return OIMLoss(**options).double()
+
+
+def random_batch(num, num_ids, seed, dim=6):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(num, dim, generator=generator, dtype=torch.float64)
+    ids = torch.randint(BACKGROUND, num_ids, (num,), generator=generator)
+    return F.normalize(x, dim=1), ids
+
+
+def remember_slowly(table, queue, head, x, ids, momentum, renormalise=True):
+    """The update of the paper, one RoI at a time."""
+    table, queue = table.clone(), queue.clone()
+    for row, identity in zip(x, ids.tolist(), strict=True):
+        if identity >= 0:
+            table[identity] = momentum * table[identity] + (1 - momentum) * row
+            if renormalise:
+                table[identity] /= table[identity].norm()
+        elif identity == UNLABELED:
+            queue[head] = row
+            head = (head + 1) % len(queue)
+    return table, queue, head
+
+
+def test_value_is_the_formula_written_out():
+    loss = make_loss(temperature=0.5).eval()
+    loss.table.copy_(unit(0, 90))
+    loss.queue.copy_(unit(180, 180, 180))
+    angles = (60, 30, 120, 120, 120)  # from x to each row of [V ; U]
+    cos = [math.cos(math.radians(a)) / 0.5 for a in angles]
+    expected = -cos[1] + math.log(sum(map(math.exp, cos)))
+    value = loss(unit(60), torch.tensor([1]))
+    assert float(value) == pytest.approx(expected, abs=1e-12)
+
+
+def test_first_loss_is_log_of_all_slots():
+    # all-zero memory: every logit is 0, so the loss is ln(P + Q)
+    loss = OIMLoss(num_ids=5532, feat_dim=8, queue_size=5000)
+    x = F.normalize(torch.randn(4, 8), dim=1)
+    assert float(loss(x, torch.arange(4))) == pytest.approx(9.262, abs=1e-3)
+
+
+def test_mean_is_over_labelled_rois_only():
+    x, ids = random_batch(40, 5, seed=0)
+    loss = make_loss(num_ids=5, feat_dim=6, queue_size=7).eval()
+    loss.table.copy_(random_batch(5, 5, seed=1)[0])
+    loss.queue.copy_(random_batch(7, 5, seed=2)[0])
+    memory = torch.cat([loss.table, loss.queue])
+    terms = [
+        -torch.log_softmax(memory @ row / 0.1, dim=0)[identity]
+        for row, identity in zip(x, ids.tolist(), strict=True)
+        if identity >= 0
+    ]
+    assert 0 < len(terms) < 40
+    expected = sum(terms) / len(terms)
+    torch.testing.assert_close(loss(x, ids), expected, rtol=0, atol=1e-12)
+
+
+def test_gradient_is_right_and_none_reaches_the_memory():
+    x, ids = random_batch(6, 3, seed=3)
+    ids[:2] = torch.tensor([1, 1])
+    loss = make_loss(num_ids=3, feat_dim=6, loss_weight=0.7).eval()
+    loss.table.copy_(random_batch(3, 3, seed=4)[0])
+    x.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: loss(x, ids), x)
+    assert not list(loss.parameters())
+
+
+@pytest.mark.parametrize('ids', [[], [UNLABELED], [BACKGROUND, UNLABELED]])
+def test_no_labelled_roi_gives_zero_and_a_gradient(ids):
+    x = torch.randn(len(ids), 2, dtype=torch.float64, requires_grad=True)
+    value = make_loss()(x, torch.tensor(ids, dtype=torch.long))
+    value.backward()
+    assert value == 0
+    assert x.grad is not None
+    assert not x.grad.any()
+
+
+@pytest.mark.parametrize('weight', [0.1, 1.0])
+def test_weight_scales_the_value(weight):
+    x, ids = unit(60), torch.tensor([1])
+    value = make_loss(loss_weight=weight)(x, ids)
+    assert float(value) == pytest.approx(weight * math.log(5))
+
+
+@pytest.mark.parametrize('renormalise', [True, False])
+@pytest.mark.parametrize('queue_size', [1, 5, 13])
+def test_update_equals_one_roi_after_another(queue_size, renormalise):
+    # momentum 0.3: at 0.5 old and new could be swapped unnoticed
+    loss = make_loss(
+        num_ids=4,
+        feat_dim=6,
+        queue_size=queue_size,
+        momentum=0.3,
+        renormalise=renormalise,
+    )
+    table, queue, head = loss.table.clone(), loss.queue.clone(), 0
+    for seed in range(6):
+        x, ids = random_batch(30, 4, seed=seed)
+        loss(x, ids)
+        table, queue, head = remember_slowly(
+            table, queue, head, x, ids, 0.3, renormalise
+        )
+        torch.testing.assert_close(loss.table, table, rtol=0, atol=1e-12)
+        torch.testing.assert_close(loss.queue, queue, rtol=0, atol=0)
+        assert int(loss.queue_head) == head
+
+
+def test_loss_and_gradient_see_the_table_before_the_batch():
+    x, ids = random_batch(12, 4, seed=5)
+    before = make_loss(num_ids=4, feat_dim=6)
+    before.table.copy_(random_batch(4, 4, seed=6)[0])
+    frozen = make_loss(num_ids=4, feat_dim=6).eval()
+    frozen.load_state_dict(before.state_dict())
+    grads = []
+    for loss in (before, frozen):
+        leaf = x.clone().requires_grad_()
+        value = loss(leaf, ids)
+        value.backward()
+        grads.append(leaf.grad)
+    assert torch.equal(*grads)
+
+
+def test_nothing_is_remembered_in_eval_mode():
+    loss = make_loss().eval()
+    loss(unit(10, 20), torch.tensor([0, UNLABELED]))
+    assert not loss.table.any()
+    assert not loss.queue.any()
+    assert loss.queue_head == 0
+
+
+def test_background_is_never_remembered():
+    loss = make_loss()
+    loss(unit(10, 20), torch.tensor([BACKGROUND, BACKGROUND]))
+    assert not loss.table.any()
+    assert not loss.queue.any()
+
+
+def test_mask_empty_leaves_unwritten_rows_out():
+    loss = make_loss(mask_empty=True, temperature=1.0).eval()
+    loss.table[0] = unit(0)[0]
+    loss.queue[1] = unit(90)[0]
+    # row 1 is empty but is the target: it stays, with logit 0
+    logits = [math.cos(math.radians(60)), 0.0, math.cos(math.radians(30))]
+    expected = math.log(sum(map(math.exp, logits)))
+    value = loss(unit(60), torch.tensor([1]))
+    assert float(value) == pytest.approx(expected, abs=1e-12)
+
+
+def test_resumed_run_equals_unbroken_run():
+    batches = [
+        (unit(a, a + 40), torch.tensor([0, UNLABELED])) for a in range(5)
+    ]
+    unbroken, first, second = make_loss(), make_loss(), make_loss()
+    for x, t in batches[:2]:
+        first(x, t)
+    second.load_state_dict(first.state_dict())
+    values = [second(x, t) for x, t in batches[2:]]
+    expected = [unbroken(x, t) for x, t in batches][2:]
+    assert torch.equal(torch.stack(values), torch.stack(expected))
+    assert int(second.queue_head) == int(unbroken.queue_head) == 2
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_runs_in_float32_inside_autocast(dtype):
+    x = F.normalize(torch.randn(4, 8), dim=1)
+    ids = torch.tensor([0, 1, 2, UNLABELED])
+    plain = OIMLoss(num_ids=3, feat_dim=8, queue_size=4)
+    mixed = OIMLoss(num_ids=3, feat_dim=8, queue_size=4)
+    for loss in (plain, mixed):
+        loss.table.copy_(F.normalize(torch.eye(3, 8) + 0.1, dim=1))
+    expected = plain(x, ids)
+    with torch.autocast('cpu', dtype=dtype):
+        value = mixed(x, ids)
+    assert value.dtype == torch.float32
+    assert torch.equal(value, expected)
+    assert torch.equal(mixed.table, plain.table)
+
+
+def test_identity_names_travel_with_the_table():
+    loss = make_loss()
+    loss.name_identities(['p17', 'é 3'])
+    other = make_loss()
+    missing, unexpected = other.load_state_dict(loss.state_dict())
+    assert (missing, unexpected) == ([], [])
+    assert other.identity_names == ('p17', 'é 3')
+    other.name_identities(['p17', 'é 3'])
+    with pytest.raises(ValueError, match=r"row 1 is 'é 3' there and 'p4'"):
+        other.name_identities(['p17', 'p4'])
+
+
+@pytest.mark.parametrize(
+    ('names', 'message'),
+    [
+        (['a'], 'num_ids=1'),
+        (['a', 'a'], 'must differ'),
+        (['a', 'b\nc'], 'line feed'),
+    ],
+)
+def test_wrong_names_are_refused(names, message):
+    with pytest.raises(ValueError, match=message):
+        make_loss().name_identities(names)
+
+
+@pytest.mark.parametrize('identity', [2, BACKGROUND - 1])
+def test_identity_without_row_is_named(identity):
+    with pytest.raises(IndexError, match=f'identity {identity} has no row'):
+        make_loss()(unit(0), torch.tensor([identity]))
+
+
+def test_wrong_shape_is_named():
+    with pytest.raises(ValueError, match=r'must be \(2, 2\)'):
+        make_loss()(unit(0), torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'momentum': 1.0}, 'momentum'),
+        ({'temperature': 0.0}, 'temperature'),
+        ({'num_ids': 0}, 'num_ids'),
+        ({'queue_size': -1}, 'queue_size'),
+        ({'feat_dim': 0}, 'feat_dim'),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_loss(**options)
+
+
+def test_misspelt_option_is_refused():
+    cfg = {'type': 'OIMLoss', 'num_ids': 3, 'momentun': 0.1}
+    with pytest.raises(TypeError, match='momentun'):
+        MODELS.build(cfg)
+
+
+def run_share(rank, world_size):
+    """Three steps on this rank's share of each global batch."""
+    loss = make_loss(num_ids=4, feat_dim=6, queue_size=9, momentum=0.3)
+    linear = torch.nn.Linear(6, 6).double()
+    torch.nn.init.eye_(linear.weight)
+    values, grads = [], []
+    for seed in range(3):
+        x, ids = random_batch(24, 4, seed=seed)
+        if seed == 1:
+            ids[:12] = BACKGROUND  # with two or three ranks, the first
+            #                        has no person at all
+        start = 24 * rank // world_size
+        share = slice(start, 24 * (rank + 1) // world_size)
+        linear.zero_grad()
+        value = loss(F.normalize(linear(x[share]), dim=1), ids[share])
+        value.backward()
+        grad = linear.weight.grad.clone()
+        if world_size > 1:
+            torch.distributed.all_reduce(value.detach())
+            torch.distributed.all_reduce(grad)
+        values.append(float(value) / world_size)
+        grads.append(grad / world_size)
+    return values, torch.stack(grads), loss.state_dict()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('world_size', [2, 3])
+def test_several_processes_equal_one(world_size, tmp_path):
+    values, grads, state = run_share(0, 1)
+    results = run_ranks(world_size, tmp_path, run_share, world_size)
+    for got_values, got_grads, got_state in results:
+        assert got_values == pytest.approx(values, abs=1e-6)
+        torch.testing.assert_close(got_grads, grads, rtol=0, atol=1e-6)
+        for key in ('table', 'queue', 'queue_head'):
+            torch.testing.assert_close(
+                got_state[key], state[key], rtol=0, atol=1e-6
+            )
+            # and the processes agree to the bit
+            assert torch.equal(got_state[key], results[0][2][key])
+
+
+def test_one_process_gathers_itself():
+    x, ids = random_batch(3, 2, seed=0)
+    got_x, got_ids = gather_rows(x, ids)
+    assert got_x is x
+    assert got_ids is ids

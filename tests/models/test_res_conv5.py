@@ -1,0 +1,34 @@
+import pytest
+import torch
+from mmdet.models.roi_heads.shared_heads.res_layer import ResLayer
+
+from mmps.models import ResConv5
+
+
+@pytest.mark.parametrize('depth', [18, 50])
+def test_equals_the_stock_head_at_full_width(depth):
+    ours, stock = ResConv5(depth), ResLayer(depth)
+    stock.load_state_dict(ours.state_dict())
+    ours.eval()
+    stock.eval()
+    x = torch.randn(2, ours.in_channels, 14, 14)
+    assert torch.equal(ours(x), stock(x))
+    assert ours(x).shape == (2, ours.out_channels, 7, 7)
+
+
+def test_width_scales_every_layer():
+    wide, narrow = ResConv5(18), ResConv5(18, base_channels=32)
+    assert (narrow.in_channels, narrow.out_channels) == (128, 256)
+    assert sum(p.numel() for p in wide.parameters()) == pytest.approx(
+        4 * sum(p.numel() for p in narrow.parameters()), rel=0.01
+    )
+
+
+@pytest.mark.parametrize('norm_eval', [True, False])
+def test_norm_eval_keeps_the_statistics(norm_eval):
+    head = ResConv5(18, base_channels=8, norm_eval=norm_eval).train()
+    before = head.layer4[0].bn1.running_mean.clone()
+    head(torch.randn(2, 32, 4, 4))
+    kept = torch.equal(head.layer4[0].bn1.running_mean, before)
+    assert kept == norm_eval
+    assert head.training

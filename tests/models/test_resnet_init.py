@@ -1,0 +1,66 @@
+import pytest
+import torch
+from mmdet.models.backbones import ResNet
+
+from mmps.models import PretrainedResNet, ResConv5
+from tests.models.torchvision_names import torchvision_state
+
+
+def halves(depth, **options):
+    base = ResNet(
+        depth,
+        num_stages=3,
+        strides=(1, 2, 2),
+        dilations=(1, 1, 1),
+        out_indices=(2,),
+        **options,
+    )
+    return base, ResConv5(depth, **options)
+
+
+@pytest.mark.parametrize('depth', [18, 50])
+def test_every_key_of_both_halves_comes_from_the_file(depth, tmp_path):
+    state = torchvision_state(depth)
+    path = str(tmp_path / 'resnet.pth')
+    torch.save(state, path)
+    taken = {}
+    for half in halves(depth):
+        PretrainedResNet(path)(half)
+        taken.update(half.state_dict())
+    # the two halves and the classifier are the whole file, nothing twice
+    assert set(taken) == {k for k in state if not k.startswith('fc.')}
+    for key, value in taken.items():
+        assert torch.equal(value, state[key]), key
+
+
+def test_files_older_than_the_batch_counter_are_fine(tmp_path):
+    state = torchvision_state(18)
+    state = {k: v for k, v in state.items() if 'num_batches' not in k}
+    torch.save(state, tmp_path / 'old.pth')
+    conv5 = ResConv5(18)
+    PretrainedResNet(str(tmp_path / 'old.pth'))(conv5)
+    key = 'layer4.1.conv2.weight'
+    assert torch.equal(conv5.state_dict()[key], state[key])
+
+
+@pytest.mark.parametrize(
+    ('depth', 'change', 'message'),
+    [
+        (50, {}, 'layer4.0.conv3.weight'),  # file of a ResNet-18
+        (18, {'layer4.0.conv1.weight': None}, '1 keys missing'),
+        (18, {'extra.weight': torch.zeros(1)}, r"unexpected \['extra.weight"),
+        (18, {'layer4.0.bn1.bias': torch.zeros(3)}, r'\(3,\), not \(512,\)'),
+    ],
+)
+def test_another_network_is_refused_untouched(
+    depth, change, message, tmp_path
+):
+    state = {**torchvision_state(18), **change}
+    state = {k: v for k, v in state.items() if v is not None}
+    torch.save(state, tmp_path / 'r.pth')
+    conv5 = ResConv5(depth)
+    before = {k: v.clone() for k, v in conv5.state_dict().items()}
+    with pytest.raises(ValueError, match=message):
+        PretrainedResNet(str(tmp_path / 'r.pth'))(conv5)
+    for key, value in conv5.state_dict().items():
+        assert torch.equal(value, before[key])

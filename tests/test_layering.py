@@ -1,0 +1,67 @@
+"""Who may import whom (docs/design.md)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / 'mmps'
+MAY_IMPORT = {  # part -> other parts of mmps that it may name
+    'structures': set(),
+    'seeding': set(),
+    'ops': set(),
+    'compat': {'ops'},
+    'engine': {'seeding'},
+    'datasets': {'structures', 'seeding'},
+    'models': {'structures', 'ops'},
+    'evaluation': {'structures'},
+}
+PURE = ['search.py', 'detection.py', 'cbgm.py']
+
+
+def modules_named(path):
+    """Absolute names of all modules that a file imports, anywhere in it."""
+    package = ('mmps', *path.relative_to(PACKAGE).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level]
+            prefix = '.'.join(base) if node.level else ''
+            name = '.'.join(filter(None, (prefix, node.module)))
+            yield name
+            yield from (f'{name}.{alias.name}' for alias in node.names)
+
+
+FILES = sorted(p for p in PACKAGE.rglob('*.py') if p.parent != PACKAGE)
+FILES += [PACKAGE / f'{part}.py' for part in ('structures', 'compat')]
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda p: str(p.name))
+def test_a_part_names_only_what_it_may(path):
+    part = path.relative_to(PACKAGE).parts[0].removesuffix('.py')
+    named = {
+        name.split('.')[1]
+        for name in modules_named(path)
+        if name.startswith('mmps.') and name != 'mmps'
+    }
+    assert named - {part} <= MAY_IMPORT[part]
+
+
+@pytest.mark.parametrize('name', PURE)
+def test_the_scorers_are_plain_numpy(name):
+    named = {
+        n.split('.')[0] for n in modules_named(PACKAGE / 'evaluation' / name)
+    }
+    assert not named & {'torch', 'mmdet', 'mmengine', 'mmcv', 'pathlib', 'os'}
+
+
+def test_ops_import_torch_alone():
+    for path in (PACKAGE / 'ops').glob('*.py'):
+        named = {n.split('.')[0] for n in modules_named(path)}
+        assert not named & {'mmdet', 'mmengine', 'numpy'}
+
+
+def test_every_part_has_rules():
+    parts = {p.name for p in PACKAGE.iterdir() if (p / '__init__.py').exists()}
+    assert parts <= set(MAY_IMPORT)
