@@ -1,0 +1,102 @@
+"""What a reader of annotation files returns: plain data, original pixels."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..structures import Protocol, Query
+from .errors import DatasetError
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image and its people.
+
+    Attributes:
+        name: Name of the image in the annotation files, with suffix.
+        path: Where the image lies.
+        bboxes: (N, 4) float64, x1 y1 x2 y2 as annotated.
+        identities: N names; None for a person without an identity.
+    """
+
+    name: str
+    path: str
+    bboxes: np.ndarray
+    identities: tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class SplitRecords:
+    """The training half or the test half of a data set.
+
+    Attributes:
+        images: In the order of ``img_id``.
+        identity_names: All identities of the split; for training in the
+            order of the rows of a lookup table.
+        queries: Every query that a protocol uses, none twice.
+        protocols: Protocols by name.
+        notes: Oddities that were met and survived, for people to read.
+    """
+
+    images: list[ImageRecord]
+    identity_names: list[str]
+    queries: tuple[Query, ...] = ()
+    protocols: dict[str, Protocol] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class QueryList:
+    """Collects queries and keeps one of those that protocols share."""
+
+    def __init__(self):
+        self._position = {}
+        self._queries = []
+
+    def add(self, image: int, bbox: np.ndarray, identity: str) -> int:
+        """Return the position of the query, which is new or known."""
+        key = (image, tuple(bbox.tolist()), identity)
+        if key not in self._position:
+            self._position[key] = len(self._queries)
+            self._queries.append(Query(image, bbox, identity))
+        return self._position[key]
+
+    def as_tuple(self) -> tuple[Query, ...]:
+        return tuple(self._queries)
+
+
+def corners(xywh: Iterable) -> np.ndarray:
+    """Turn boxes x y w h of any number type into (N, 4) float64 corners."""
+    boxes = np.asarray(list(xywh), dtype=np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes
+
+
+def check_root(root: str | Path, *folders: str) -> Path:
+    """Return ``root`` as a path if it holds the folders of a layout."""
+    if not root:
+        raise DatasetError('data_root', 'is empty', 'name the data set')
+    for path in (Path(root), *(Path(root, name) for name in folders)):
+        if not path.is_dir():
+            raise DatasetError(
+                path,
+                'no such folder',
+                'data_root is the folder that docs/datasets.md calls root',
+            )
+    return Path(root)
+
+
+def check_split(split: str) -> None:
+    if split not in ('train', 'test'):
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+
+
+def check_unique(names: list[str], file: str | Path, what: str) -> None:
+    """Refuse a list of names in which one stands twice."""
+    if len(set(names)) < len(names):
+        name, times = Counter(names).most_common(1)[0]
+        raise DatasetError(
+            file, f'{what} {name!r} is listed {times} times', 'keep one'
+        )
