@@ -258,7 +258,7 @@ def test_misspelt_option_is_refused():
 def run_share(rank, world_size):
     """Three steps on this rank's share of each global batch."""
     loss = make_loss(num_ids=4, feat_dim=6, queue_size=9, momentum=0.3)
-    linear = torch.nn.Linear(6, 6).double()
+    linear = torch.nn.Linear(6, 6, bias=False).double()
     torch.nn.init.eye_(linear.weight)
     values, grads = [], []
     for seed in range(3):
@@ -271,9 +271,9 @@ def run_share(rank, world_size):
         linear.zero_grad()
         value = loss(F.normalize(linear(x[share]), dim=1), ids[share])
         value.backward()
-        grad = linear.weight.grad.clone()
+        value, grad = value.detach(), linear.weight.grad.clone()
         if world_size > 1:
-            torch.distributed.all_reduce(value.detach())
+            torch.distributed.all_reduce(value)
             torch.distributed.all_reduce(grad)
         values.append(float(value) / world_size)
         grads.append(grad / world_size)
