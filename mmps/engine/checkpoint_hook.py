@@ -1,0 +1,137 @@
+"""Save so that a run killed at any moment can go on; resume what is intact."""
+
+import re
+from pathlib import Path
+
+from mmdet.registry import HOOKS
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.hooks import CheckpointHook
+
+from .atomic import write_atomically
+from .errors import CheckpointError
+from .resume import newest_valid_checkpoint
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(CheckpointHook):
+    """mmengine's CheckpointHook in another order: write first, then delete.
+
+    Files, ``best_*`` and ``last_checkpoint`` included, are written atomically
+    and only then are outdated ones deleted. ``resume=True`` without
+    ``load_from`` takes the newest intact file of the work_dir.
+
+    Args:
+        max_keep_ckpts: Checkpoints to keep, at least 2; -1 keeps all. With 1
+            a kill at the wrong moment leaves nothing to resume from.
+        kwargs: Of mmengine's ``CheckpointHook``, but ``published_keys``,
+            ``file_client_args`` and ``backend_args``.
+    """
+
+    def __init__(self, *, max_keep_ckpts: int = 2, **kwargs) -> None:
+        if max_keep_ckpts != -1 and max_keep_ckpts < 2:
+            raise ValueError(
+                f'max_keep_ckpts must be >= 2, or -1 to keep all, got '
+                f'{max_keep_ckpts}'
+            )
+        fixed = {'published_keys', 'file_client_args', 'backend_args'}
+        if fixed & set(kwargs):
+            raise ValueError(
+                f'{sorted(fixed & set(kwargs))} cannot be set: checkpoints '
+                'are written to local disk; tools/zoo.py publishes them'
+            )
+        super().__init__(
+            max_keep_ckpts=max_keep_ckpts,
+            backend_args=dict(backend='mmps.atomic'),
+            **kwargs,
+        )
+
+    def before_run(self, runner) -> None:
+        """Choose the checkpoint of an automatic resume, for all ranks."""
+        if not runner._resume or runner._load_from is not None:
+            return
+        chosen = [None, None]
+        if is_main_process():
+            try:
+                chosen[0] = self._newest(runner)
+            except CheckpointError as error:
+                chosen[1] = error
+        broadcast_object_list(chosen)
+        path, error = chosen
+        if error is not None:
+            raise error
+        if path is None:
+            runner.logger.warning(
+                f'Nothing to resume in {runner.work_dir}: starting anew'
+            )
+        runner._load_from = path
+        runner._resume = path is not None
+
+    def _newest(self, runner) -> str | None:
+        folder = Path(runner.work_dir)
+        if self.out_dir is not None and self.out_dir != runner.work_dir:
+            folder = Path(self.out_dir) / folder.name
+        before, after = self.filename_tmpl.split('{}')
+        path = newest_valid_checkpoint(
+            folder, f'{re.escape(before)}{{}}{re.escape(after)}'
+        )
+        return None if path is None else str(path)
+
+    def _save_checkpoint_with_step(self, runner, step: int, meta) -> None:
+        """Write the file, then its name, then delete outdated files."""
+        outdated = []
+        if self.max_keep_ckpts > 0:
+            kept = [s for s in self.keep_ckpt_ids if s != step] + [step]
+            outdated = kept[: -self.max_keep_ckpts]
+            kept = kept[-self.max_keep_ckpts :]
+            self.keep_ckpt_ids.clear()
+            self.keep_ckpt_ids.extend(kept)
+            # A run killed before the deletion below deletes on resume.
+            runner.message_hub.update_info('keep_ckpt_ids', outdated + kept)
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        if not is_main_process():
+            return
+        note = Path(runner.work_dir) / 'last_checkpoint'
+        write_atomically(note, self.last_ckpt.encode())
+        for old in outdated:
+            path = Path(self.out_dir) / self.filename_tmpl.format(old)
+            path.unlink(missing_ok=True)
+
+    def _save_best_checkpoint(self, runner, metrics: dict) -> None:
+        """Write the new best file before the old one goes."""
+        if not self.save_best:
+            return
+        # mmengine deletes what it knows as the best file before writing:
+        # let it know of none, and delete afterwards.
+        before = self._best_paths()
+        self._set_best_paths(dict.fromkeys(before))
+        super()._save_best_checkpoint(runner, metrics)
+        after = self._best_paths()
+        self._set_best_paths({k: after[k] or before.get(k) for k in after})
+        if not is_main_process():
+            return
+        for key, old in before.items():
+            if old and after[key] and after[key] != old:
+                Path(old).unlink(missing_ok=True)
+
+    def _best_paths(self) -> dict[str, str | None]:
+        if len(self.key_indicators) == 1:
+            return {'': self.best_ckpt_path}
+        return dict(self.best_ckpt_path_dict)
+
+    def _set_best_paths(self, paths: dict[str, str | None]) -> None:
+        if len(self.key_indicators) == 1:
+            self.best_ckpt_path = paths['']
+        else:
+            self.best_ckpt_path_dict.update(paths)

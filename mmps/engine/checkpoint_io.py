@@ -1,0 +1,216 @@
+"""Read a checkpoint file: intact, weights only, finite - or not at all.
+
+Nothing in a checkpoint is ever executed. Pickles are read by torch's
+restricted reader with the names of ``safe_globals`` and there is no way back
+to the unrestricted one; configs inside checkpoints, which mmengine would run
+as Python, are renamed to text that nothing reads.
+
+Integrity comes first, because the restricted reader accepts some corrupted
+files: a zip archive (what torch writes since 1.6) carries checksums of its
+own; any other file (``.safetensors``, older ``.pth``) must have its SHA-256 in
+its name, ``name-<8 or more hex digits>.pth``, or in a file ``<file>.sha256``
+beside it as ``sha256sum`` writes it.
+"""
+
+import hashlib
+import re
+import threading
+import zipfile
+from pathlib import Path
+
+import torch
+
+from .errors import CheckpointError
+from .safe_globals import SAFE_GLOBALS
+
+_HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,64})\.\w+$')
+_LOAD_LOCK = threading.Lock()  # torch's list of safe names is process-wide
+
+
+def load_checkpoint_file(path: str | Path, map_location=None) -> dict:
+    """Read a local ``.pth`` or ``.safetensors`` file.
+
+    Args:
+        path: '~' is expanded.
+        map_location: As of ``torch.load``.
+
+    Returns:
+        What the file holds. ``meta['cfg']`` and ``meta['config']`` come back
+        as ``meta['cfg_text']`` and ``meta['config_text']``. A safetensors
+        file gives ``state_dict`` and ``meta`` (its strings).
+
+    Raises:
+        CheckpointError: Whatever is wrong; no other error.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise CheckpointError(path, 'no such file')
+    check_integrity(path)
+    if path.suffix == '.safetensors':
+        checkpoint = _read_safetensors(path, map_location)
+    else:
+        checkpoint = _read_torch(path, map_location)
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(
+            path,
+            f'holds a {type(checkpoint).__name__}, not a dict',
+            'A checkpoint is a dict of tensors, or a dict with `state_dict`',
+        )
+    _disarm_configs(checkpoint)
+    check_finite(checkpoint, path)
+    return checkpoint
+
+
+def check_integrity(path: Path, sha256: str | None = None) -> None:
+    """Raise CheckpointError unless the bytes are those that were written.
+
+    Args:
+        path: A zip archive, or any file with a known SHA-256.
+        sha256: The first 8 or more hex digits. Without it, taken from the
+            name of the file or from ``<file>.sha256``.
+    """
+    try:
+        if path.suffix != '.safetensors' and zipfile.is_zipfile(path):
+            _check_zip(path)
+            return
+        sha256 = sha256 or hash_in_name(path.name) or _hash_beside(path)
+        if sha256 is None:
+            raise CheckpointError(
+                path,
+                'not a zip archive: cut short, not a checkpoint, or of a '
+                'kind without checksums (safetensors, torch before 1.6)',
+                f'If it is one, vouch for it: '
+                f'sha256sum {path.name} > {path.name}.sha256',
+            )
+        check_sha256(path, sha256)
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise _corrupt(path, error) from error
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Compare a file with the first digits of its SHA-256."""
+    with open(path, 'rb') as file:
+        found = hashlib.file_digest(file, 'sha256').hexdigest()
+    if not found.startswith(expected):
+        raise CheckpointError(
+            path,
+            f'SHA-256 is {found[: len(expected)]}..., expected {expected}',
+            'Delete the file and fetch it again',
+        )
+
+
+def hash_in_name(name: str) -> str | None:
+    """Return 'f37072fd' for 'resnet18-f37072fd.pth', None for 'a-b.pth'."""
+    match = _HASH_IN_NAME.search(name)
+    return match[1] if match else None
+
+
+def check_finite(checkpoint: dict, path: str | Path) -> None:
+    """Refuse weights with NaN or infinity, naming the first few."""
+    bad = []
+    for part in ('state_dict', 'ema_state_dict'):
+        tensors = checkpoint.get(part, {})
+        if part == 'state_dict' and part not in checkpoint:
+            tensors = checkpoint  # a plain dict of tensors
+        if not isinstance(tensors, dict):
+            raise CheckpointError(
+                path, f'{part} is a {type(tensors).__name__}, not a dict'
+            )
+        for key, value in tensors.items():
+            if (
+                isinstance(value, torch.Tensor)
+                and value.is_floating_point()
+                and not torch.isfinite(value).all()
+            ):
+                bad.append(key)
+    if bad:
+        raise CheckpointError(
+            path,
+            f'{len(bad)} tensors hold NaN or infinity: {", ".join(bad[:5])}'
+            + (', ...' if len(bad) > 5 else ''),
+            'The run that wrote them diverged; take an earlier checkpoint',
+        )
+
+
+def _check_zip(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        packed = [
+            entry.filename
+            for entry in archive.infolist()
+            if entry.compress_type != zipfile.ZIP_STORED
+        ]
+        if packed:  # torch never compresses; a bomb would
+            raise CheckpointError(
+                path, f'{packed[0]} is compressed: not written by torch'
+            )
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise _corrupt(path, f'wrong checksum of {damaged}')
+
+
+def _read_torch(path: Path, map_location) -> dict:
+    try:
+        with _LOAD_LOCK, torch.serialization.safe_globals(SAFE_GLOBALS):
+            return torch.load(
+                path, map_location=map_location, weights_only=True
+            )
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        refused = [line for line in reason if 'GLOBAL' in line]
+        raise CheckpointError(
+            path,
+            f'cannot be read as weights: {(refused or reason)[0].strip()}',
+            'Only tensors, numbers, strings and containers are read; a file '
+            'that needs more must be converted by someone who trusts it',
+        ) from error
+
+
+def _read_safetensors(path: Path, map_location) -> dict:
+    try:
+        from safetensors import safe_open
+    except ImportError as error:
+        raise CheckpointError(
+            path, 'needs a package: pip install safetensors'
+        ) from error
+    device = map_location if isinstance(map_location, str) else 'cpu'
+    try:
+        with safe_open(path, 'pt', device=device) as file:
+            # `file` is no dict, it only has keys
+            state_dict = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+            return dict(state_dict=state_dict, meta=file.metadata() or {})
+    except Exception as error:
+        raise _corrupt(path, error) from error
+
+
+def _disarm_configs(checkpoint: dict) -> None:
+    """Hide config text from ``Runner.resume`` and ``DetInferencer``."""
+    meta = checkpoint.get('meta')
+    if isinstance(meta, dict):
+        for name in ('cfg', 'config'):
+            if name in meta:
+                meta[f'{name}_text'] = meta.pop(name)
+    hub = checkpoint.get('message_hub')
+    if isinstance(hub, dict):
+        for part in ('runtime_info', 'resumed_keys'):
+            if isinstance(hub.get(part), dict):
+                hub[part].pop('cfg', None)
+
+
+def _hash_beside(path: Path) -> str | None:
+    beside = path.with_name(f'{path.name}.sha256')
+    if not beside.is_file():
+        return None
+    words = beside.read_text().split()
+    if not words or not re.fullmatch('[0-9a-f]{64}', words[0]):
+        raise CheckpointError(beside, 'does not start with a SHA-256')
+    return words[0]
+
+
+def _corrupt(path: Path, reason) -> CheckpointError:
+    return CheckpointError(
+        path,
+        f'damaged or cut short: {reason}',
+        'Fetch the file again, or resume from the checkpoint before it',
+    )
