@@ -1,0 +1,49 @@
+"""How hard the synthetic pictures are: every number that decides it.
+
+Lengths are shares of the picture's height, so that they hold at any size.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """Difficulty of the pictures; the defaults are what is published.
+
+    Attributes:
+        heights: Least and greatest height of a person, share of the picture.
+        cut_off: Chance that a near person's feet are below the picture.
+        max_cover: Most of a person's box that others may cover, as planned.
+        occluders: Mean number of things in front of people.
+        lookalikes: Chance that an identity takes parts of the outfit of the
+            one before it.
+        profile: Chance that a person is seen from the side; the rest is
+            split between front and back.
+        cast: Spread (natural log) of a camera's gain per colour channel.
+        gain: Spread (natural log) of the exposure.
+        gamma: Spread (natural log) of the exponent of the tone curve.
+        shadow: Greatest darkening of the shaded side of a picture.
+        blur: Greatest standard deviation of the blur, pixels at height 240.
+        noise: Greatest standard deviation of the noise, of 255.
+        quality: Least and greatest JPEG quality.
+        decoys: Mean number of person-shaped things.
+        clutter: Mean number of other things in the background.
+        hard_below: Visible share under which a box is marked ``ishard``.
+    """
+
+    heights: tuple[float, float] = (0.19, 0.80)
+    cut_off: float = 0.10
+    max_cover: float = 0.35
+    occluders: float = 0.6
+    lookalikes: float = 0.12
+    profile: float = 0.4
+    cast: float = 0.06
+    gain: float = 0.12
+    gamma: float = 0.10
+    shadow: float = 0.35
+    blur: float = 0.9
+    noise: float = 7.0
+    quality: tuple[int, int] = (55, 95)
+    decoys: float = 0.8
+    clutter: float = 4.0
+    hard_below: float = 0.6
