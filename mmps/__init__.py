@@ -1,6 +1,19 @@
-"""Person search on MMDetection: OIM, QEEPS and their distillation."""
+"""Person search on MMDetection: OIM, QEEPS and their distillation.
 
-from . import compat
+Importing the package repairs the stock packages (``mmps.compat``) and
+registers its parts in mmdet's registries; a config does this by
+``custom_imports = dict(imports=['mmps'])``.
+"""
+
+from . import compat  # isort: skip  must come before any import of mmdet
+from . import datasets, engine, evaluation, models
 
 __version__ = '0.1.0'
-__all__ = ['__version__', 'compat']
+__all__ = [
+    '__version__',
+    'compat',
+    'datasets',
+    'engine',
+    'evaluation',
+    'models',
+]

@@ -5,3 +5,7 @@ _base_ = [
     '../_base_/schedules/epochs_20.py',
     '../_base_/default_runtime.py',
 ]
+
+# no embeddings: detection figures alone
+val_evaluator = dict(protocols=[])
+test_evaluator = val_evaluator

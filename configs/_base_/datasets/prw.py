@@ -2,16 +2,18 @@
 data_root = 'data/prw'
 train_pipeline = [
     dict(type='LoadScene'),
-    dict(type='LoadPersonAnnotations'),
+    dict(type='ClipPeople'),
+    dict(type='LoadTrackAnnotations'),
     dict(type='Resize', scale=(1500, 900), keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackPersonSearchInputs'),
 ]
 test_pipeline = [
     dict(type='LoadScene'),
+    dict(type='ClipPeople'),
     dict(type='Resize', scale=(1500, 900), keep_ratio=True),
     # after Resize: annotations and queries stay in original pixels
-    dict(type='LoadPersonAnnotations'),
+    dict(type='LoadTrackAnnotations'),
     dict(type='PackPersonSearchInputs'),
 ]
 train_dataloader = dict(

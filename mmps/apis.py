@@ -1,0 +1,129 @@
+"""Train and test a config: what tools/train.py and tools/test.py call."""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+from mmps.engine import enable_amp, launched
+from mmps.evaluation.report import write_json
+
+#: In place of a checkpoint: test the weights that training would start from.
+UNTRAINED = 'untrained'
+
+
+def load_config(
+    config: str,
+    *,
+    work_dir: str | None = None,
+    cfg_options: dict | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read a config and what the command line adds to it.
+
+    Args:
+        config: Path of a config file.
+        work_dir: Where logs and checkpoints go; the config's own, else
+            ``work_dirs/<name of the config>``.
+        cfg_options: Dotted keys and values that override the config.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+    """
+    cfg = Config.fromfile(config)
+    if cfg_options:
+        cfg.merge_from_dict(cfg_options)
+    cfg.launcher = launcher
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(config).stem)
+    return cfg
+
+
+def parse_options(options: list[str]) -> dict:
+    """Turn ``['a.b=1', 'c=[x,y]']`` of a command line into a dict."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument('--options', nargs='*', action=DictAction, default={})
+    if wrong := [option for option in options if '=' not in option]:
+        raise ValueError(f'--cfg-options takes KEY=VALUE, got {wrong[0]!r}')
+    return parser.parse_args(['--options', *options]).options
+
+
+def run_training(
+    cfg: Config,
+    *,
+    resume: str | None = None,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+) -> None:
+    """Train.
+
+    Args:
+        cfg: From ``load_config``; changed in place.
+        resume: A checkpoint to go on from, or 'auto' for the newest intact
+            one of the work_dir, if there is any.
+        amp: Mixed precision: float16 on a GPU, bfloat16 on a CPU.
+        auto_scale_lr: Multiply the learning rate by the number of images per
+            iteration over the config's ``auto_scale_lr.base_batch_size``.
+    """
+    if amp:
+        enable_amp(cfg)
+    if auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise ValueError(
+                '--auto-scale-lr needs auto_scale_lr.base_batch_size in the '
+                'config: the batch size that its learning rate was set for'
+            )
+        cfg.auto_scale_lr.enable = True
+    if resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if resume == 'auto' else resume
+    with launched(cfg):
+        _train(cfg)
+
+
+def _train(cfg: Config) -> None:
+    Runner.from_cfg(cfg).train()
+
+
+def run_test(
+    cfg: Config,
+    checkpoint: str,
+    *,
+    dump: str | None = None,
+    out: str | None = None,
+) -> dict[str, float]:
+    """Test.
+
+    Args:
+        cfg: From ``load_config``; changed in place.
+        checkpoint: Path or URL, or ``UNTRAINED``.
+        dump: Write boxes, scores and embeddings to this file.
+        out: Write the result to this JSON file.
+
+    Returns:
+        What docs/evaluation.md describes.
+    """
+    cfg.load_from = None if checkpoint == UNTRAINED else checkpoint
+    cfg.resume = False
+    if dump is not None:
+        cfg.test_evaluator.dump = dump
+    # nothing of training is needed, not even its data
+    for key in ('train_cfg', 'train_dataloader', 'optim_wrapper'):
+        cfg[key] = None
+    cfg.param_scheduler = None
+    for key in ('val_cfg', 'val_dataloader', 'val_evaluator'):
+        cfg[key] = None
+    cfg.auto_scale_lr = None
+    with launched(cfg):
+        result = _test(cfg, untrained=checkpoint == UNTRAINED)
+    if out is not None and result is not None:
+        write_json(result, out)
+    return result
+
+
+def _test(cfg: Config, untrained: bool) -> dict[str, float]:
+    runner = Runner.from_cfg(cfg)
+    if untrained:
+        runner.model.init_weights()
+    return runner.test()

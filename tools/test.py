@@ -1,0 +1,59 @@
+"""Test a checkpoint: search and detection figures, every protocol.
+
+python tools/test.py configs/oim/oim_r50.py work_dirs/oim_r50/epoch_20.pth
+python tools/test.py configs/oim/oim_r50.py untrained
+tools/dist_test.sh configs/oim/oim_r50.py CHECKPOINT 8 --dump oim_r50.npz
+"""
+
+import argparse
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        'checkpoint',
+        help="file or URL; 'untrained' for the weights training starts from",
+    )
+    parser.add_argument('--work-dir', help='logs [work_dirs/<config name>]')
+    parser.add_argument('--out', help='write the result to this JSON file')
+    parser.add_argument(
+        '--dump',
+        metavar='FILE.npz',
+        help='write boxes, scores and embeddings; tools/score.py reads them',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='override the config: test_evaluator.cws=True ...',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how several processes were started',
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    from mmps.apis import load_config, parse_options, run_test
+
+    cfg = load_config(
+        args.config,
+        work_dir=args.work_dir,
+        cfg_options=parse_options(args.cfg_options),
+        launcher=args.launcher,
+    )
+    run_test(cfg, args.checkpoint, dump=args.dump, out=args.out)
+
+
+if __name__ == '__main__':
+    main()

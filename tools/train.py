@@ -1,0 +1,75 @@
+"""Train a config.
+
+python tools/train.py configs/oim/oim_r50.py
+python tools/train.py configs/oim/oim_r50.py --resume
+tools/dist_train.sh configs/oim/oim_r50.py 8 --amp --auto-scale-lr
+"""
+
+import argparse
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--work-dir', help='logs and checkpoints [work_dirs/<config name>]'
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from this checkpoint; without a value from the newest '
+        'intact one of the work dir, if there is any',
+    )
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='mixed precision: float16 on a GPU, bfloat16 on a CPU',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the number of images per step',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='override the config: train_cfg.max_epochs=2 ...',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how several processes were started',
+    )
+    # what older versions of torch.distributed.launch pass on
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    from mmps.apis import load_config, parse_options, run_training
+
+    cfg = load_config(
+        args.config,
+        work_dir=args.work_dir,
+        cfg_options=parse_options(args.cfg_options),
+        launcher=args.launcher,
+    )
+    run_training(
+        cfg,
+        resume=args.resume,
+        amp=args.amp,
+        auto_scale_lr=args.auto_scale_lr,
+    )
+
+
+if __name__ == '__main__':
+    main()
