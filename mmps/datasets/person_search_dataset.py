@@ -10,6 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from mmdet.datasets import BaseDetDataset
@@ -85,7 +86,9 @@ class PersonSearchDataset(BaseDetDataset):
             mmengine's ``BaseDataset``.
     """
 
-    METAINFO = dict(classes=('person',), palette=[(220, 20, 60)])
+    METAINFO: ClassVar[dict] = dict(
+        classes=('person',), palette=[(220, 20, 60)]
+    )
 
     def __init__(
         self,

@@ -1,13 +1,13 @@
 """What a reader of annotation files returns: plain data, original pixels."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from ..structures import Protocol, Query
+from ..structures import Gallery, Protocol, Query
 from .errors import DatasetError
 
 
@@ -65,6 +65,33 @@ class QueryList:
 
     def as_tuple(self) -> tuple[Query, ...]:
         return tuple(self._queries)
+
+
+def locate(images: list[ImageRecord]) -> dict[str, dict[int, np.ndarray]]:
+    """Return for each identity its images, in order, with its box there.
+
+    A person who was drawn twice in an image is where the first box is: a
+    gallery image counts once.
+    """
+    where = defaultdict(dict)
+    for i, image in enumerate(images):
+        for bbox, name in zip(image.bboxes, image.identities, strict=True):
+            if name is not None:
+                where[name].setdefault(i, bbox)
+    return where
+
+
+def gallery_of(
+    images, positives: list[int], where: dict, complement: bool
+) -> Gallery:
+    """Build a gallery from image indices and one entry of ``locate``."""
+    bboxes = [where[image] for image in positives]
+    return Gallery(
+        images=np.asarray(images, dtype=np.int32),
+        positives=np.array(positives, dtype=np.int32),
+        bboxes=np.array(bboxes, dtype=np.float64).reshape(-1, 4),
+        complement=complement,
+    )
 
 
 def corners(xywh: Iterable) -> np.ndarray:

@@ -6,6 +6,7 @@ Symbols used in this file:
 """
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -133,7 +134,7 @@ class PackPersonSearchInputs(PackDetInputs):
         meta_keys: Keys of ``results`` that the sample remembers.
     """
 
-    mapping_table = {  # noqa: RUF012 (mmdet's own form)
+    mapping_table: ClassVar[dict] = {
         **PackDetInputs.mapping_table,
         'gt_instances_ids': 'instances_ids',
     }

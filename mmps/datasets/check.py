@@ -1,0 +1,307 @@
+"""Is what the user obtained the whole data set, and can all of it be read?
+
+Counts are compared with the published ones, or, for a synthetic data set,
+with those that its writer left in ``synthetic.json``.
+
+Source of the published counts: the archives themselves, see docs/datasets.md.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from .coco_person import read_coco_person
+from .cuhk_sysu import read_boxes, read_cuhk_sysu
+from .cuhk_sysu_protocols import PROTOCOL_FILES
+from .errors import DatasetError
+from .matfile import CELL, STRUCT, iter_mat, read_mat
+from .prw import (
+    QUERY_FILE,
+    read_frame,
+    read_frame_names,
+    read_probes,
+    read_prw,
+)
+from .records import ImageRecord, SplitRecords, check_root
+from .transforms import ClipPeople, LoadScene
+
+MARKER = 'synthetic.json'
+#: Layout -> a file that only this layout has.
+LAYOUTS = {
+    'cuhk-sysu': 'annotation/Images.mat',
+    'prw': 'frame_train.mat',
+    'coco-person': 'annotations/train.json',
+}
+_READERS = {
+    'cuhk-sysu': read_cuhk_sysu,
+    'prw': read_prw,
+    'coco-person': lambda root, split: read_coco_person(
+        root, split, f'annotations/{split}.json'
+    ),
+}
+#: Counts by layout. "positives" add up the gallery images, over all queries
+#: of a protocol, that show the person.
+PUBLISHED = {
+    'cuhk-sysu': {
+        'images/train': 11206,
+        'images/test': 6978,
+        'boxes/train': 55272,
+        'boxes/test': 40871,
+        'labelled/train': 15085,
+        'labelled/test': 8345,
+        'unlabelled/train': 40187,
+        'unlabelled/test': 32526,
+        'identities/train': 5532,
+        'identities/test': 2900,
+        'images without identity/train': 1490,
+        'queries': 2900,
+        'query images': 2725,
+        'positives/G100': 5447,
+    },
+    'prw': {
+        'images/train': 5704,
+        'images/test': 6112,
+        'boxes/train': 18048,
+        'boxes/test': 25062,
+        'labelled/train': 14907,
+        'labelled/test': 19127,
+        'unlabelled/train': 3141,
+        'unlabelled/test': 5935,
+        'identities/train': 483,
+        'identities/test': 450,
+        'images without identity/train': 40,
+        'images without identity/test': 46,
+        'queries': 2057,
+        'queries/mini': 30,
+        'positives/regular': 77122,
+        'positives/cross-camera': 62835,
+    },
+    'coco-person': {},
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        layout: One of ``LAYOUTS``.
+        source: Where the expected counts come from.
+        found: Counts by name; empty if a file could not be read.
+        expected: Counts by name; only some may be known.
+        problems: Every file that is missing or broken, in words.
+        notes: Oddities that do not matter by themselves.
+    """
+
+    layout: str
+    source: str
+    found: dict[str, int]
+    expected: dict[str, int]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def differences(self) -> list[str]:
+        """Names of counts that were expected, found, and differ."""
+        both = self.expected.keys() & self.found.keys()
+        return sorted(n for n in both if self.expected[n] != self.found[n])
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.problems and not self.differences
+
+
+def check_dataset(
+    root: str | Path,
+    *,
+    layout: str | None = None,
+    decode: bool = False,
+    jobs: int = 1,
+    progress: Callable = iter,
+) -> Report:
+    """Check a data set.
+
+    Args:
+        root: Folder that the layout calls its root.
+        layout: One of ``LAYOUTS``; None to find out.
+        decode: Whether to decode every image and compare the boxes with its
+            size, which takes minutes for a real data set.
+        jobs: Images decoded at a time.
+        progress: Wraps the iteration over images, e.g. ``tqdm``.
+    """
+    root = check_root(root)
+    layout = layout or detect_layout(root)
+    if layout not in LAYOUTS:
+        raise ValueError(f'layout {layout!r} is none of {list(LAYOUTS)}')
+    source, expected = expected_counts(root, layout)
+    problems, halves = list(broken_files(root, layout)), {}
+    for split in ('train', 'test') if not problems else ():
+        try:
+            halves[split] = _READERS[layout](root, split)
+        except DatasetError as error:
+            problems.append(str(error))
+    if problems:
+        return Report(layout, source, {}, expected, tuple(problems), ())
+    images = [*halves['train'].images, *halves['test'].images]
+    look = check_image if decode else check_presence
+    with ThreadPoolExecutor(jobs) as pool:  # decoding runs without the GIL
+        problems += filter(None, progress(pool.map(look, images)))
+    notes = [note for half in halves.values() for note in half.notes]
+    if layout == 'prw':
+        notes += compare_identities(root, halves)
+    return Report(
+        layout=layout,
+        source=source,
+        found=count(halves['train'], halves['test']),
+        expected=expected,
+        problems=tuple(problems),
+        notes=tuple(notes),
+    )
+
+
+def table(report: Report) -> str:
+    """Lay the counts out in columns, and mark what differs."""
+    lines = [f'{"":<32}{report.source:>12}{"found":>12}']
+    for name, number in report.found.items():
+        expected = report.expected.get(name, '')
+        mark = '  differs' if name in report.differences else ''
+        lines.append(f'{name:<32}{expected:>12}{number:>12}{mark}')
+    return '\n'.join(lines)
+
+
+def detect_layout(root: Path) -> str:
+    """Return the layout whose typical file is there."""
+    for layout, file in LAYOUTS.items():
+        if (root / file).is_file():
+            return layout
+    raise DatasetError(
+        root,
+        f'has none of {", ".join(LAYOUTS.values())}, so its layout is unknown',
+        'is this the root that docs/datasets.md means? Otherwise name the '
+        'layout, and the missing files are listed',
+    )
+
+
+def expected_counts(root: Path, layout: str) -> tuple[str, dict[str, int]]:
+    """Return where the expected counts come from, and the counts."""
+    marker = root / MARKER
+    if not marker.is_file():
+        source = 'published' if PUBLISHED[layout] else 'none'
+        return source, PUBLISHED[layout]
+    try:
+        counts = json.loads(marker.read_text('utf-8'))['counts']
+        counts = {str(name): int(number) for name, number in counts.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(
+            marker, f"has no 'counts' that can be read ({error!r})"
+        ) from error
+    return MARKER, counts
+
+
+def count(train: SplitRecords, test: SplitRecords) -> dict[str, int]:
+    """Return all counts that this module knows the names of."""
+    found = {}
+    for split, half in (('train', train), ('test', test)):
+        names = [name for image in half.images for name in image.identities]
+        labelled = sum(name is not None for name in names)
+        found[f'images/{split}'] = len(half.images)
+        found[f'boxes/{split}'] = len(names)
+        found[f'labelled/{split}'] = labelled
+        found[f'unlabelled/{split}'] = len(names) - labelled
+        found[f'identities/{split}'] = len(half.identity_names)
+        found[f'images without identity/{split}'] = sum(
+            not any(image.identities) for image in half.images
+        )
+    for name, protocol in test.protocols.items():
+        found[f'queries/{name}'] = len(protocol.queries)
+        found[f'positives/{name}'] = sum(
+            len(gallery.positives) for gallery in protocol.galleries
+        )
+    main = next(iter(test.protocols.values()))
+    found['queries'] = len(main.queries)
+    found['query images'] = len(
+        {test.queries[position].image for position in main.queries}
+    )
+    return found
+
+
+def check_presence(image: ImageRecord) -> str | None:
+    """Return what is wrong with the file of an image, without opening it."""
+    path = Path(image.path)
+    if not path.is_file():
+        return f'{path}: no such image'
+    return None if path.stat().st_size else f'{path}: is empty'
+
+
+def check_image(image: ImageRecord) -> str | None:
+    """Return what is wrong with an image or with the boxes in it."""
+    results = dict(
+        img_path=image.path,
+        instances=[dict(bbox=bbox) for bbox in image.bboxes.tolist()],
+    )
+    try:
+        ClipPeople().transform(LoadScene().transform(results))
+    except DatasetError as error:
+        return str(error)
+    return None
+
+
+def broken_files(root: Path, layout: str) -> Iterator[str]:
+    """Name every annotation file that is missing or cannot be read."""
+    if layout == 'coco-person':
+        return  # one file for each half, which is read next
+    if layout == 'prw':
+        for split in ('train', 'test'):
+            yield from _errors(
+                lambda split=split: read_frame_names(root, split)
+            )
+            file = root / f'frame_{split}.mat'
+            names = read_frame_names(root, split) if file.is_file() else []
+            for name in names:
+                yield from _errors(partial(read_frame, root, name))
+        yield from _errors(partial(read_probes, root / QUERY_FILE))
+        return
+    folder = root / 'annotation'
+    yield from _errors(partial(read_boxes, root))
+    yield from _errors(partial(read_mat, folder / 'pool.mat', 'pool'))
+    tests = {
+        p: v
+        for p, v in PROTOCOL_FILES.values()
+        if (folder / 'test' / p).is_file()
+    }
+    for file, variable, kind in (
+        ('train_test/Train.mat', 'Train', CELL),
+        *((file, variable, STRUCT) for file, variable in tests.items()),
+    ):
+        rows = iter_mat(folder / 'test' / file, variable, kind)
+        yield from _errors(lambda rows=rows: deque(rows, maxlen=0))
+
+
+def _errors(read: Callable) -> Iterator[str]:
+    try:
+        read()
+    except DatasetError as error:
+        yield str(error)
+
+
+def compare_identities(root: Path, halves: dict) -> Iterator[str]:
+    """Compare the people in the frames of PRW with its lists of people."""
+    for split, variable in (('train', 'ID_train'), ('test', 'ID_test2')):
+        try:
+            listed = read_mat(root / f'ID_{split}.mat', variable)
+            listed = {str(int(value)) for value in np.ravel(listed)}
+        except (DatasetError, ValueError) as error:
+            yield f'{error} (not needed, it only lists the identities)'
+            continue
+        seen = set(halves[split].identity_names)
+        if listed != seen:
+            yield (
+                f'ID_{split}.mat and the frames differ in the identities '
+                f'{sorted(listed ^ seen, key=int)[:10]}'
+            )
