@@ -1,26 +1,71 @@
-"""Supplies ``mmcv._ext`` where mmcv was installed without compiled ops."""
+"""Stand-in for ``mmcv._ext``, the compiled part of mmcv.
 
-import importlib.machinery
-import importlib.util
+mmdet imports all of mmcv's ops when it is imported, and mmcv's ops import
+``mmcv._ext``. The package mmcv-lite, which needs no compiler and no CUDA, has
+no such module; ``supply()`` puts one in its place. Its ``nms`` is ours, every
+other op explains itself when it is called. Where mmcv has its own, nothing
+is supplied.
+"""
+
 import sys
-import types
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+
+from torch import Tensor
+
+from .nms import nms
+
+NAME = 'mmcv._ext'
+INSTALL = (
+    'pip uninstall mmcv-lite && pip install "mmcv>=2.1,<2.2" -f the index '
+    'that fits your torch and CUDA, see '
+    'https://mmcv.readthedocs.io/en/latest/get_started/installation.html '
+    '("Install with pip"; do not use `mim install`, which fails with '
+    'setuptools 82 and later)'
+)
 
 
-class _Ext(types.ModuleType):
+def supply() -> None:
+    """Make ``mmcv.ops`` importable; does nothing where it already is."""
+    if find_spec('mmcv') is None:
+        raise ImportError(
+            'mmps needs mmcv 2.1 and found none; run '
+            '`pip install mmcv-lite==2.1.0`',
+            name='mmcv',
+        )
+    if find_spec(NAME) is None:
+        sys.modules[NAME] = _Ext(NAME)
+
+
+class _Ext(ModuleType):
+    """A module in which every name is an op."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, __doc__)
+        # mmengine looks the module up with pkgutil, which refuses a module
+        # without a spec. No loader: mmcv's own `check_ops_exist` says False.
+        self.__spec__ = ModuleSpec(name, None, origin=__file__)
+        self.nms = _nms
+        # Asked for by mmcv's and mmdet's environment reports.
+        self.get_compiler_version = lambda: 'n/a'
+        self.get_compiling_cuda_version = lambda: 'n/a'
+
     def __getattr__(self, name: str):
         if name.startswith('__'):
-            raise AttributeError(name)
+            raise AttributeError(f'module {NAME!r} has no attribute {name!r}')
 
         def missing(*args, **kwargs):
-            raise RuntimeError(f'mmcv op {name} is not available')
+            raise RuntimeError(
+                f'the op {name!r} of mmcv is compiled code, which mmcv-lite '
+                f'does not have. Install full mmcv to use it: {INSTALL}'
+            )
 
         return missing
 
 
-def supply() -> None:
-    """Put a stand-in for ``mmcv._ext`` into ``sys.modules`` if it lacks."""
-    if importlib.util.find_spec('mmcv._ext') is not None:
-        return
-    ext = _Ext('mmcv._ext')
-    ext.__spec__ = importlib.machinery.ModuleSpec('mmcv._ext', None)
-    sys.modules['mmcv._ext'] = ext
+def _nms(
+    bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int
+) -> Tensor:
+    """Call ``nms`` as ``mmcv.ops.nms`` calls its compiled one."""
+    return nms(bboxes, scores, iou_threshold, offset)

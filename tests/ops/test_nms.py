@@ -1,0 +1,179 @@
+"""NMS against the rule written as two loops."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmps.ops import nms
+
+module = sys.modules['mmps.ops.nms']
+
+
+def by_loops(boxes, scores, threshold, offset=0):
+    """Walk down the scores; keep who overlaps none of the kept too much."""
+    boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+    order = np.argsort(-np.asarray(scores), kind='stable')
+    kept = []
+    for i in order:
+        if all(
+            not iou(boxes[i], boxes[j], offset) > np.float32(threshold)
+            for j in kept
+        ):
+            kept.append(int(i))
+    return kept
+
+
+def iou(a, b, offset):
+    width = min(a[2], b[2]) - max(a[0], b[0]) + offset
+    height = min(a[3], b[3]) - max(a[1], b[1]) + offset
+    inter = max(width, 0) * max(height, 0)
+    area_a = (a[2] - a[0] + offset) * (a[3] - a[1] + offset)
+    area_b = (b[2] - b[0] + offset) * (b[3] - b[1] + offset)
+    union = area_a + area_b - inter
+    return inter / union if union else 0.0
+
+
+def make_boxes(number, seed=0, spread=100.0):
+    gen = torch.Generator().manual_seed(seed)
+    corner = torch.rand(number, 2, generator=gen) * spread
+    size = torch.rand(number, 2, generator=gen) * 40 + 5
+    return torch.cat([corner, corner + size], 1), torch.rand(
+        number, generator=gen
+    )
+
+
+@pytest.mark.parametrize(
+    ('boxes', 'scores', 'threshold', 'offset', 'expected'),
+    [
+        ([], [], 0.5, 0, []),
+        ([[0, 0, 1, 1]], [0.1], 0.5, 0, [0]),
+        ([[0, 0, 2, 2], [0, 0, 2, 2]], [0.1, 0.9], 0.5, 0, [1]),  # twice
+        ([[0, 0, 2, 2], [0, 0, 2, 2]], [0.5, 0.5], 0.5, 0, [0]),  # and a tie
+        ([[0, 0, 2, 2], [0, 0, 2, 1]], [0.9, 0.8], 0.5, 0, [0, 1]),  # equal
+        ([[0, 0, 2, 2], [0, 0, 2, 1]], [0.9, 0.8], 0.49, 0, [0]),
+        ([[0, 0, 1, 1], [5, 5, 6, 6]], [0.1, 0.2], 0.0, 0, [1, 0]),
+        ([[3, 3, 3, 3], [3, 3, 3, 3]], [0.1, 0.2], 0.5, 0, [1, 0]),  # points
+        ([[3, 3, 3, 3], [3, 3, 3, 3]], [0.1, 0.2], 0.5, 1, [1]),  # one pixel
+        ([[0, 0, 3, 0], [1, 0, 4, 0]], [0.2, 0.1], 0.5, 1, [0]),  # 3 of 5
+        ([[0, 0, 3, 0], [1, 0, 4, 0]], [0.2, 0.1], 0.7, 1, [0, 1]),
+        # the second goes, and so cannot suppress the third
+        ([[0, 0, 4, 4], [2, 0, 6, 4], [4, 0, 8, 4]], [3, 2, 1], .3, 0, [0, 2]),
+    ],
+)  # fmt: skip
+def test_hand_made(boxes, scores, threshold, offset, expected):
+    boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    scores = torch.tensor(scores, dtype=torch.float32)
+    kept = nms(boxes, scores, threshold, offset)
+    assert kept.dtype == torch.long
+    assert kept.tolist() == expected
+
+
+@st.composite
+def crowds(draw):
+    """Boxes on a coarse grid: ties, duplicates, lines, points, IoU 1/2."""
+    number = draw(st.integers(0, 12))
+    cell = st.integers(0, 4)
+    boxes = draw(
+        st.lists(
+            st.tuples(cell, cell, cell, cell).map(
+                lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
+            ),
+            min_size=number,
+            max_size=number,
+        )
+    )
+    scores = draw(
+        st.lists(st.integers(0, 3), min_size=number, max_size=number)
+    )
+    threshold = draw(st.sampled_from([0.0, 0.25, 1 / 3, 0.5, 0.7, 1.0]))
+    return boxes, scores, threshold, draw(st.integers(0, 1))
+
+
+@given(crowds(), st.sampled_from([1, 2, 5, 256]))
+@settings(max_examples=400, deadline=None, derandomize=True)
+def test_any_crowd_in_any_block_size(crowd, block):
+    boxes, scores, threshold, offset = crowd
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, 'BLOCK', block)
+        kept = nms(
+            torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+            torch.tensor(scores, dtype=torch.float32),
+            threshold,
+            offset,
+        )
+    assert kept.tolist() == by_loops(boxes, scores, threshold, offset)
+
+
+@pytest.mark.parametrize('offset', [0, 1])
+@pytest.mark.parametrize('number', [255, 256, 257, 700])
+def test_several_blocks(number, offset):
+    boxes, scores = make_boxes(number)
+    kept = nms(boxes, scores, 0.5, offset).tolist()
+    assert kept == by_loops(boxes.numpy(), scores.numpy(), 0.5, offset)
+    assert 20 < len(kept) < number
+
+
+def test_longest_chain_of_suppressions():
+    # each box overlaps its two neighbours only: every second one stays
+    left = torch.arange(1000.0)
+    boxes = torch.stack([left, left * 0, left + 1.9, left * 0 + 1], 1)
+    kept = nms(boxes, -left, 0.3)
+    assert kept.tolist() == list(range(0, 1000, 2))
+
+
+def test_half_precision_is_compared_in_float32():
+    boxes, scores = make_boxes(100)
+    boxes, scores = boxes.half(), scores.half()
+    expected = nms(boxes.float(), scores.float(), 0.5)
+    assert torch.equal(nms(boxes, scores, 0.5), expected)
+
+
+def test_double_precision_is_kept():
+    # IoU 0.5 + 1e-9: above the threshold in float64 alone
+    boxes = torch.tensor([[0, 0, 2, 2], [0, 0, 2, 1]]).double()
+    boxes[1, 3] += 2e-9
+    scores = torch.tensor([2.0, 1.0])
+    assert nms(boxes, scores, 0.5).tolist() == [0]
+    assert nms(boxes.float(), scores, 0.5).tolist() == [0, 1]
+
+
+def test_inputs_are_left_alone_and_may_need_gradients():
+    boxes, scores = make_boxes(50)
+    before = boxes.clone(), scores.clone()
+    nms(boxes.requires_grad_(), scores.requires_grad_(), 0.5)
+    assert torch.equal(boxes, before[0])
+    assert torch.equal(scores, before[1])
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'boxes': torch.zeros(3, 5)}, r'boxes .* \(3, 5\)'),
+        ({'scores': torch.zeros(2)}, r'\(3,\) as boxes do, got \(2,\)'),
+        ({'iou_threshold': 1.5}, 'got 1.5'),
+        ({'offset': 2}, 'offset must be 0 or 1, got 2'),
+    ],
+)
+def test_wrong_input_is_named(change, message):
+    good = {
+        'boxes': torch.zeros(3, 4),
+        'scores': torch.zeros(3),
+        'iou_threshold': 0.5,
+    }
+    nms(**good)
+    with pytest.raises(ValueError, match=message):
+        nms(**good | change)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.parametrize('with_torchvision', [True, False])
+def test_gpu_equals_cpu(with_torchvision, monkeypatch):
+    if not with_torchvision:
+        monkeypatch.setattr(module, '_cuda_kernel', lambda: None)
+    boxes, scores = make_boxes(2000)
+    expected = nms(boxes, scores, 0.5)
+    assert torch.equal(nms(boxes.cuda(), scores.cuda(), 0.5).cpu(), expected)

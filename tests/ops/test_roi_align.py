@@ -1,0 +1,374 @@
+"""RoIAlign against one loop per region, bin and sample."""
+
+import math
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmps.ops import RoIAlign, roi_align, separable_pool
+
+# The function of the same name hides the module as an attribute.
+module = sys.modules['mmps.ops.roi_align']
+
+
+def bilinear(plane, y, x):
+    """Value at one point; 0 more than a cell outside, else the border."""
+    height, width = plane.shape
+    if y < -1 or y > height or x < -1 or x > width:
+        return 0.0
+    y, x = max(y, 0.0), max(x, 0.0)
+    top, left = min(int(y), height - 1), min(int(x), width - 1)
+    bottom, right = min(top + 1, height - 1), min(left + 1, width - 1)
+    down = y - top if top < height - 1 else 0.0
+    along = x - left if left < width - 1 else 0.0
+    upper = plane[top, left] * (1 - along) + plane[top, right] * along
+    lower = plane[bottom, left] * (1 - along) + plane[bottom, right] * along
+    return upper * (1 - down) + lower * down
+
+
+def by_loops(features, rois, size, scale=1.0, sampling_ratio=0, aligned=True):
+    """RoIAlign as its paper tells it, one sample at a time, in NumPy."""
+    out = np.zeros((len(rois), features.shape[1], *size))
+    for r, (image, *box) in enumerate(rois):
+        x1, y1, x2, y2 = (v * scale - (0.5 if aligned else 0.0) for v in box)
+        width, height = x2 - x1, y2 - y1
+        if not aligned:
+            width, height = max(width, 1.0), max(height, 1.0)
+        step_y, step_x = height / size[0], width / size[1]
+        ny = sampling_ratio or max(0, math.ceil(step_y))
+        nx = sampling_ratio or max(0, math.ceil(step_x))
+        for c, i, j in np.ndindex(*out.shape[1:]):
+            out[r, c, i, j] = sum(
+                bilinear(
+                    features[int(image), c],
+                    y1 + i * step_y + (m + 0.5) * step_y / ny,
+                    x1 + j * step_x + (n + 0.5) * step_x / nx,
+                )
+                for m in range(ny)
+                for n in range(nx)
+            ) / max(ny * nx, 1)
+    return out
+
+
+ROIS = [  # on maps of 7 x 9 cells
+    [1, 1.25, 0.5, 6.0, 5.75],  # inside
+    [0, 0, 0, 9, 7],  # all of it
+    [0, 4.1, 3.2, 4.15, 3.3],  # far smaller than a cell
+    [1, -3, -2.5, 4, 3],  # over the upper left corner
+    [1, 5, 4, 12.5, 11],  # over the lower right corner
+    [0, -9, -8, -3, -2],  # wholly outside
+    [0, 20, 20, 30, 31],  # wholly outside
+    [1, 3, 2, 3, 2],  # a point
+    [0, 5, 5, 3, 1],  # turned inside out
+    [1, -100, -60, 200, 90],  # far larger than the map
+]
+
+
+def make_features(seed=0, shape=(2, 3, 7, 9), dtype=torch.float64):
+    gen = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=gen, dtype=torch.float64).to(dtype)
+
+
+@pytest.mark.parametrize('aligned', [True, False])
+@pytest.mark.parametrize('sampling_ratio', [0, 1, 2])
+@pytest.mark.parametrize('size', [(2, 2), (3, 2), (1, 4)])
+@pytest.mark.parametrize('scale', [1.0, 0.5])
+def test_value_is_the_mean_of_the_samples(
+    aligned, sampling_ratio, size, scale
+):
+    features, rois = make_features(), torch.tensor(ROIS).double()
+    rois[:, 1:] /= scale
+    args = size, scale, sampling_ratio, aligned
+    out = roi_align(features, rois, *args)
+    expected = by_loops(features.numpy(), rois.numpy(), *args)
+    np.testing.assert_allclose(out.numpy(), expected, rtol=0, atol=1e-12)
+
+
+@st.composite
+def cases(draw):
+    """Maps, regions in eighths of a cell (so also edges), and options."""
+    height, width = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    edge = st.integers(-80, 120).map(lambda n: n / 8)
+    box = st.tuples(st.integers(0, 1), edge, edge, edge, edge)
+    return (
+        (2, 2, height, width),
+        draw(st.lists(box, max_size=4)),
+        (draw(st.integers(1, 3)), draw(st.integers(1, 3))),
+        draw(st.sampled_from([1.0, 0.5, 0.3])),
+        draw(st.integers(0, 3)),
+        draw(st.booleans()),
+    )
+
+
+@given(cases())
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_any_region_on_any_map(case):
+    shape, rois, *args = case
+    features = make_features(shape=shape)
+    rois = torch.tensor(rois, dtype=torch.float64).reshape(-1, 5)
+    out = roi_align(features, rois, *args)
+    expected = by_loops(features.numpy(), rois.numpy(), *args)
+    np.testing.assert_allclose(out.numpy(), expected, rtol=0, atol=1e-10)
+
+
+def test_gradient_is_that_of_the_samples():
+    # linear in the features: the slope along each cell is exact
+    rois = torch.tensor(ROIS).double()
+    features = make_features(shape=(2, 1, 7, 9)).requires_grad_()
+    weight = make_features(1, (len(rois), 1, 2, 3))
+    (roi_align(features, rois, (2, 3)) * weight).sum().backward()
+    for cell in [(0, 0, 0, 0), (1, 0, 0, 0), (0, 0, 3, 4), (1, 0, 6, 8)]:
+        one = np.zeros(features.shape)
+        one[cell] = 1
+        expected = (by_loops(one, rois.numpy(), (2, 3)) * weight.numpy()).sum()
+        assert float(features.grad[cell]) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize('aligned', [True, False])
+@pytest.mark.parametrize('sampling_ratio', [0, 2])
+def test_first_and_second_derivatives(aligned, sampling_ratio):
+    rois = torch.tensor(ROIS).double()
+    features = make_features(shape=(2, 2, 7, 9)).requires_grad_()
+
+    def curved(x):  # roi_align is linear: second derivatives need a curve
+        return roi_align(x**2, rois, (2, 3), 1.0, sampling_ratio, aligned)
+
+    assert torch.autograd.gradcheck(curved, features, fast_mode=True)
+    assert torch.autograd.gradgradcheck(curved, features, fast_mode=True)
+
+
+def test_no_gradient_to_the_regions():
+    rois = torch.tensor(ROIS).double().requires_grad_()
+    out = roi_align(make_features().requires_grad_(), rois, 2)
+    assert torch.autograd.grad(out.sum(), rois, allow_unused=True) == (None,)
+
+
+def test_no_region_gives_an_empty_result_and_a_gradient():
+    features = make_features().requires_grad_()
+    out = roi_align(features, torch.zeros(0, 5), (4, 6))
+    assert out.shape == (0, 3, 4, 6)
+    out.sum().backward()
+    assert features.grad.shape == features.shape
+    assert not features.grad.any()
+
+
+def test_regions_outside_give_zero_and_no_gradient():
+    features = make_features().requires_grad_()
+    out = roi_align(features, torch.tensor(ROIS)[5:7], 3)
+    out.sum().backward()
+    assert not out.any()
+    assert not features.grad.any()
+
+
+def test_a_whole_map_of_one_value_gives_that_value():
+    out = roi_align(torch.full((1, 1, 5, 5), 3.0), torch.tensor([
+        [0, 0.0, 0, 5, 5], [0, -0.5, -0.5, 5.5, 5.5]]), 4)  # fmt: skip
+    torch.testing.assert_close(out, torch.full_like(out, 3))
+
+
+def test_a_region_of_the_cells_returns_the_cells():
+    features = make_features()
+    out = roi_align(features, torch.tensor([[1, 0.0, 0, 9, 7]]), (7, 9))
+    torch.testing.assert_close(out[0], features[1])
+
+
+def test_regions_neither_know_nor_move_each_other(monkeypatch):
+    gen = torch.Generator().manual_seed(0)
+    rois = torch.rand(40, 5, generator=gen, dtype=torch.float64) * 9
+    rois[:, 3:] += rois[:, 1:3]
+    rois[:, 0] = torch.arange(40) % 4  # images interleaved
+    features = make_features(shape=(4, 3, 7, 9)).requires_grad_()
+    weight = make_features(1, (40, 3, 3, 3))
+    results = []
+    for chunk_bytes in (1, 3 * 3 * 3 * 9 * 8, 2**30):  # 1, 3 and all of them
+        monkeypatch.setattr(separable_pool, 'CHUNK_BYTES', chunk_bytes)
+        out = roi_align(features, rois, 3)
+        (grad,) = torch.autograd.grad((out * weight).sum(), features)
+        results.append((out, grad))
+    alone = torch.cat([roi_align(features, roi[None], 3) for roi in rois])
+    for out, grad in results:
+        torch.testing.assert_close(out, alone)
+        torch.testing.assert_close(grad, results[0][1])
+
+
+def test_chunks_keep_the_largest_product_in_bounds(monkeypatch):
+    monkeypatch.setattr(separable_pool, 'CHUNK_BYTES', 4 * (2 * 3 * 9 * 4))
+    seen = []
+    product = separable_pool._product
+
+    def spy(features, rows, cols):
+        seen.append(len(rows))
+        return product(features, rows, cols)
+
+    monkeypatch.setattr(separable_pool, '_product', spy)
+    rois = torch.tensor([[0.0, 1, 1, 5, 5]]).repeat(10, 1)
+    roi_align(make_features(dtype=torch.float32), rois, 2)
+    assert seen == [4, 4, 2]
+
+
+def test_a_region_of_a_million_pixels_needs_little_memory():
+    # 71 429 samples per bin, of which only those on the map are visited
+    weights = module._weights(
+        torch.tensor([-5e5]).double(), torch.tensor([1e6]).double(), 3, 8, 0
+    )
+    share = [0, 9 / math.ceil(1e6 / 3), 0]  # samples in [-1, 8], step 1
+    np.testing.assert_allclose(weights.sum(2)[0], share, atol=1.1e-5)
+    assert weights.sum() > 0
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_is_rounded_once(dtype):
+    features = make_features().to(dtype)
+    rois = torch.tensor(ROIS)
+    out = roi_align(features, rois, 2)
+    assert out.dtype == dtype
+    exact = roi_align(features.double(), rois, 2)
+    torch.testing.assert_close(out, exact.to(dtype))
+
+
+def test_autocast_changes_neither_values_nor_gradients():
+    features = make_features(dtype=torch.float32).requires_grad_()
+    rois = torch.tensor(ROIS)
+    plain = roi_align(features, rois, 2)
+    (expected,) = torch.autograd.grad(plain.square().sum(), features)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        mixed = roi_align(features, rois, 2)
+        (grad,) = torch.autograd.grad(mixed.square().sum(), features)
+    assert mixed.dtype == torch.float32
+    assert torch.equal(mixed, plain)
+    assert torch.equal(grad, expected)
+
+
+def test_memory_format_is_kept():
+    features, rois = make_features(), torch.tensor(ROIS).double()
+    last = features.contiguous(memory_format=torch.channels_last)
+    plain, other = roi_align(features, rois, 2), roi_align(last, rois, 2)
+    assert torch.equal(plain, other)
+    assert plain.is_contiguous()
+    assert other.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_inputs_are_left_alone():
+    features, rois = make_features(), torch.tensor(ROIS).double()
+    before = features.clone(), rois.clone()
+    roi_align(features, rois, 2, 0.5)
+    assert torch.equal(features, before[0])
+    assert torch.equal(rois, before[1])
+
+
+def test_exported_program_takes_other_regions():
+    pool = RoIAlign((3, 2), 0.5)
+    features, rois = make_features(), torch.tensor(ROIS).double()
+    number = torch.export.Dim('number')
+    program = torch.export.export(
+        pool, (features, rois[:4]), dynamic_shapes=(None, {0: number})
+    )
+    exported = program.module()
+    for some in (rois, rois[-1:], rois[:0]):
+        torch.testing.assert_close(
+            exported(features, some), pool(features, some)
+        )
+
+
+@pytest.mark.filterwarnings('ignore')  # torch.jit is deprecated; shape checks
+def test_traced_program_takes_other_regions():
+    pool = RoIAlign((3, 2), 0.5)
+    features, rois = make_features(), torch.tensor(ROIS).double()
+    traced = torch.jit.trace(pool, (features, rois[2:4]), check_trace=False)
+    for some in (rois, rois[-1:], rois[:0]):
+        torch.testing.assert_close(
+            traced(features, some), pool(features, some)
+        )
+
+
+def test_module_is_the_function():
+    pool = RoIAlign(3, 0.5, sampling_ratio=2, aligned=False)
+    features, rois = make_features(), torch.tensor(ROIS).double()
+    expected = roi_align(features, rois, (3, 3), 0.5, 2, False)
+    assert torch.equal(pool(features, rois), expected)
+    assert pool.output_size == (3, 3)
+    assert 'sampling_ratio=2, aligned=False' in repr(pool)
+
+
+@pytest.mark.parametrize(
+    ('change', 'error', 'message'),
+    [
+        ({'features': torch.zeros(3, 7, 9)}, ValueError, r'\(3, 7, 9\)'),
+        ({'features': torch.zeros(1, 1, 2, 2).int()}, ValueError, 'int32'),
+        ({'features': torch.zeros(1, 3, 0, 9)}, ValueError, 'no cell'),
+        ({'rois': torch.zeros(2, 4)}, ValueError, r'\(2, 4\)'),
+        ({'rois': torch.zeros(2, 5).long()}, ValueError, 'int64'),
+        ({'rois': torch.full((1, 5), torch.nan)}, ValueError, 'not finite'),
+        ({'rois': torch.tensor([[2.0, 0, 0, 1, 1]])}, IndexError, 'image 2,'),
+        ({'rois': torch.tensor([[-1.0, 0, 0, 1, 1]])}, IndexError, '0 to 1'),
+        ({'output_size': 0}, ValueError, 'output_size .* got 0'),
+        ({'output_size': (1, 2, 3)}, ValueError, 'output_size'),
+        ({'sampling_ratio': -1}, ValueError, 'got -1'),
+        ({'rois': torch.zeros(1, 5, device='meta')}, ValueError, 'on meta'),
+    ],
+)
+def test_wrong_input_is_named(change, error, message):
+    good = {
+        'features': make_features(),
+        'rois': torch.zeros(1, 5),
+        'output_size': 2,
+    }
+    roi_align(**good)
+    with pytest.raises(error, match=message):
+        roi_align(**good | change)
+
+
+def test_torchvision_is_called_with_our_conventions():
+    def kernel(features, rois, size, **options):
+        assert features.dtype == rois.dtype == torch.float32
+        assert size == (2, 3)
+        assert options == {
+            'spatial_scale': 0.5,
+            'sampling_ratio': -1,  # theirs for "as many samples as cells"
+            'aligned': False,
+        }
+        return features.new_ones(1, 3, *size)
+
+    out = module._by_kernel(
+        kernel,
+        make_features(dtype=torch.float16),
+        torch.zeros(1, 5),
+        (2, 3),
+        0.5,
+        0,
+        False,
+    )
+    assert out.dtype == torch.float16
+
+
+@pytest.mark.parametrize('name', ['roi_align', 'nms'])
+def test_torchvision_is_optional(name, monkeypatch):
+    find = sys.modules[f'mmps.ops.{name}']._cuda_kernel.__wrapped__
+    ops = ModuleType('torchvision.ops')
+    monkeypatch.setitem(sys.modules, 'torchvision', ModuleType('torchvision'))
+    monkeypatch.setitem(sys.modules, 'torchvision.ops', None)
+    assert find() is None
+    monkeypatch.setitem(sys.modules, 'torchvision.ops', ops)
+    setattr(ops, name, len)
+    assert find() is len
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.parametrize('with_torchvision', [True, False])
+def test_gpu_equals_cpu(with_torchvision, monkeypatch):
+    if not with_torchvision:
+        monkeypatch.setattr(module, '_cuda_kernel', lambda: None)
+    rois = torch.tensor(ROIS)
+    results = []
+    for device in ('cpu', 'cuda'):
+        features = make_features(dtype=torch.float32).to(device)
+        features.requires_grad_()
+        out = roi_align(features, rois.to(device), 2)
+        (grad,) = torch.autograd.grad(out.square().sum(), features)
+        results.append((out.cpu(), grad.cpu()))
+    torch.testing.assert_close(*results)
