@@ -192,7 +192,7 @@ def _park(rng, image: np.ndarray, horizon: int, foot: int) -> None:
 
 
 def _indoor(rng, image: np.ndarray, horizon: int, foot: int) -> None:
-    height, width = image.shape[:2]
+    width = image.shape[1]
     wall = muted(rng, 110, 225, 25)
     _gradient(image, 0, foot, wall, tuple(0.85 * c for c in wall))
     ceiling = int(horizon * rng.uniform(0.15, 0.5))

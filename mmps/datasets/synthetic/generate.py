@@ -29,7 +29,7 @@ from .plan import Drawn, Picture
 from .scene import draw_scene
 
 #: Goes up whenever the same arguments would give other bytes.
-VERSION = 1
+VERSION = 2
 #: The file that a whole data set has.
 MARKER = 'synthetic.json'
 

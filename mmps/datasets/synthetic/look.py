@@ -45,7 +45,7 @@ _BOTTOMS = (
     (95, 0.50, 0.38),  # olive
     (24, 0.60, 0.35),  # brown
 )
-_SKINS = ((217, 236, 255), (180, 205, 240), (140, 175, 222), (105, 142, 196))
+_SKINS = ((190, 214, 244), (160, 190, 230), (140, 175, 222), (105, 142, 196))
 _SKINS += ((70, 105, 160), (48, 72, 112))
 _HAIRS = ((20, 20, 25), (28, 42, 66), (45, 80, 125), (95, 165, 215))
 _HAIRS += ((40, 70, 165), (165, 165, 170))
@@ -120,7 +120,7 @@ def look_of_stranger(rng: np.random.Generator) -> Look:
 
 
 def statue(look: Look, grey: int) -> Look:
-    """Return ``look`` in one colour of stone, for things that are no people."""
+    """Return ``look`` in one colour of stone, for what is no person."""
     stone = (grey, grey, grey)
     return replace(
         look,

@@ -1,15 +1,13 @@
-"""Draws things on the ground: cars, trees, posts, and what resembles people.
+"""Draws things on the ground, and lays drawn patches over a picture.
 
-Every function takes the generator, the picture, the point on the ground and
-the height that a person would have there (pixels), and draws in place.
+Every drawer takes the generator, the picture, the point on the ground and the
+height that a person would have there (pixels), and draws in place.
 """
 
 import cv2
 import numpy as np
 
 from .backdrop import muted, vivid
-from .look import look_of_stranger, statue
-from .person import draw_person, random_pose
 
 Spot = tuple[int, int]
 
@@ -17,12 +15,6 @@ Spot = tuple[int, int]
 def draw_clutter(rng, image: np.ndarray, spot: Spot, size: float) -> None:
     """Draw something that nobody takes for a person."""
     drawers = (_car, _tree, _lamp, _bench, _bin, _sign, _bush, _poster)
-    drawers[rng.integers(len(drawers))](rng, image, spot, size)
-
-
-def draw_decoy(rng, image: np.ndarray, spot: Spot, size: float) -> None:
-    """Draw something that a detector may take for a person."""
-    drawers = (_statue, _hydrant, _coat_rack, _mannequin, _portrait)
     drawers[rng.integers(len(drawers))](rng, image, spot, size)
 
 
@@ -60,7 +52,7 @@ def overlap(shape: tuple, patch: tuple, left: int, top: int) -> tuple:
     return slice(r1, r2), slice(c1, c2), inside
 
 
-def _box(image, x1, y1, x2, y2, colour, border=None) -> None:
+def box(image, x1, y1, x2, y2, colour, border=None) -> None:
     p, q = (round(x1), round(y1)), (round(x2), round(y2))
     cv2.rectangle(image, p, q, colour, -1)
     if border is not None:
@@ -79,7 +71,7 @@ def _car(rng, image, spot, size) -> None:
         np.int32
     )
     cv2.fillPoly(image, [glass], (70, 60, 50), cv2.LINE_AA)
-    _box(
+    box(
         image,
         x - long / 2,
         y - 0.6 * high,
@@ -99,7 +91,7 @@ def _car(rng, image, spot, size) -> None:
 def _tree(rng, image, spot, size) -> None:
     x, y = spot
     trunk = size * rng.uniform(0.05, 0.12)
-    _box(image, x - trunk, y - 1.3 * size, x + trunk, y, (45, 65, 90))
+    box(image, x - trunk, y - 1.3 * size, x + trunk, y, (45, 65, 90))
     for _ in range(9):
         green = (
             int(rng.integers(20, 60)),
@@ -114,7 +106,7 @@ def _tree(rng, image, spot, size) -> None:
 def _lamp(rng, image, spot, size) -> None:
     x, y = spot
     tall = size * rng.uniform(1.8, 2.8)
-    _box(image, x - 0.03 * size, y - tall, x + 0.03 * size, y, (60, 60, 60))
+    box(image, x - 0.03 * size, y - tall, x + 0.03 * size, y, (60, 60, 60))
     cv2.circle(
         image,
         (round(x), round(y - tall)),
@@ -129,16 +121,16 @@ def _pole(rng, image, spot, size) -> None:
     x, y = spot
     half = size * rng.uniform(0.04, 0.08)
     colour = muted(rng, 40, 170)
-    _box(image, x - half, y - 3 * size, x + half * 0.3, y, colour)
+    box(image, x - half, y - 3 * size, x + half * 0.3, y, colour)
     dark = tuple(int(c * 0.7) for c in colour)
-    _box(image, x + half * 0.3, y - 3 * size, x + half, y, dark)
+    box(image, x + half * 0.3, y - 3 * size, x + half, y, dark)
 
 
 def _bench(rng, image, spot, size) -> None:
     x, y = spot
     wood, half = (60, int(rng.integers(80, 120)), 140), size * 0.5
     for up in (0.26, 0.36, 0.46):
-        _box(
+        box(
             image,
             x - half,
             y - (up + 0.06) * size,
@@ -148,7 +140,7 @@ def _bench(rng, image, spot, size) -> None:
             (40, 50, 60),
         )
     for side in (-0.4, 0.4):
-        _box(
+        box(
             image,
             x + side * size - 2,
             y - 0.3 * size,
@@ -162,9 +154,9 @@ def _bin(rng, image, spot, size) -> None:
     x, y = spot
     colour = vivid(rng) if rng.random() < 0.5 else muted(rng, 40, 140)
     half, tall = size * 0.15, size * rng.uniform(0.4, 0.6)
-    _box(image, x - half, y - tall, x + half, y, colour)
+    box(image, x - half, y - tall, x + half, y, colour)
     dark = tuple(int(c * 0.6) for c in colour)
-    _box(
+    box(
         image,
         x - 1.15 * half,
         y - tall,
@@ -177,8 +169,8 @@ def _bin(rng, image, spot, size) -> None:
 def _sign(rng, image, spot, size) -> None:
     x, y = spot
     tall, half = size * rng.uniform(0.7, 1.2), size * rng.uniform(0.12, 0.25)
-    _box(image, x - 0.02 * size, y - tall, x + 0.02 * size, y, (80, 80, 80))
-    _box(
+    box(image, x - 0.02 * size, y - tall, x + 0.02 * size, y, (80, 80, 80))
+    box(
         image,
         x - half,
         y - tall - half,
@@ -212,10 +204,10 @@ def _poster(rng, image, spot, size) -> None:
     x, y = spot
     half, low = size * rng.uniform(0.25, 0.6), y - 0.6 * size
     top = low - size * rng.uniform(0.5, 0.9)
-    _box(image, x - half, top, x + half, low, vivid(rng), (230, 230, 230))
+    box(image, x - half, top, x + half, low, vivid(rng), (230, 230, 230))
     for _ in range(4):
         row = rng.uniform(top + 3, low - 3)
-        _box(
+        box(
             image,
             x - 0.8 * half,
             row,
@@ -223,118 +215,3 @@ def _poster(rng, image, spot, size) -> None:
             row + 2,
             vivid(rng),
         )
-
-
-def _portrait(rng, image, spot, size) -> None:
-    """Draw a picture of the upper half of a person."""
-    x, y = spot
-    pose = random_pose(rng, 0.2)
-    patch, foot = draw_person(look_of_stranger(rng), pose, 0.9 * size, 0.3)
-    patch = np.ascontiguousarray(patch[: int(foot[1] - 0.45 * size)])
-    half, low = patch.shape[1] * 0.5, y - 0.5 * size
-    top = low - patch.shape[0]
-    _box(
-        image,
-        x - half,
-        top - 2,
-        x + half,
-        low,
-        muted(rng, 150, 240, 40),
-        (40, 40, 40),
-    )
-    paste(image, patch, round(x - foot[0]), round(top))
-
-
-def _statue(rng, image, spot, size) -> None:
-    x, y = spot
-    stone = statue(look_of_stranger(rng), int(rng.integers(90, 200)))
-    pose = random_pose(rng, 0.3)
-    patch, foot = draw_person(stone, pose, size * rng.uniform(0.8, 1.1), 0.6)
-    base = size * 0.3
-    _box(
-        image,
-        x - base,
-        y - base,
-        x + base,
-        y,
-        muted(rng, 90, 160, 8),
-        (90, 90, 90),
-    )
-    paste(image, patch, round(x - foot[0]), round(y - base - foot[1]))
-
-
-def _mannequin(rng, image, spot, size) -> None:
-    """Draw a dressed trunk on a stand: no head, no legs."""
-    x, y = spot
-    pose = random_pose(rng, 0.2)
-    look = look_of_stranger(rng)
-    patch, foot = draw_person(look, pose, 0.95 * size, 0.3)
-    patch = patch.copy()
-    patch[: int(foot[1] - 0.95 * size * 0.83)] = 0
-    patch[int(foot[1] - 0.95 * size * 0.48) :] = 0
-    _box(
-        image,
-        x - 0.02 * size,
-        y - 0.5 * size,
-        x + 0.02 * size,
-        y,
-        (70, 70, 70),
-    )
-    _box(
-        image,
-        x - 0.14 * size,
-        y - 0.03 * size,
-        x + 0.14 * size,
-        y,
-        (70, 70, 70),
-    )
-    paste(image, patch, round(x - foot[0]), round(y - foot[1]))
-
-
-def _hydrant(rng, image, spot, size) -> None:
-    x, y = spot
-    colour = ((40, 40, 200), (40, 200, 220), muted(rng))[rng.integers(3)]
-    half, tall = size * 0.1, size * rng.uniform(0.45, 0.7)
-    _box(image, x - half, y - tall, x + half, y, colour)
-    _box(
-        image,
-        x - 1.6 * half,
-        y - 0.7 * tall,
-        x + 1.6 * half,
-        y - 0.5 * tall,
-        colour,
-    )
-    cv2.circle(
-        image,
-        (round(x), round(y - tall)),
-        round(half),
-        colour,
-        -1,
-        cv2.LINE_AA,
-    )
-
-
-def _coat_rack(rng, image, spot, size) -> None:
-    x, y = spot
-    _box(image, x - 0.02 * size, y - size, x + 0.02 * size, y, (40, 60, 80))
-    colour = vivid(rng)
-    coat = np.array(
-        [
-            (-0.05, -0.95),
-            (0.05, -0.95),
-            (0.16, -0.75),
-            (0.12, -0.3),
-            (-0.12, -0.3),
-            (-0.16, -0.75),
-        ]
-    )
-    pts = (coat * size + (x, y)).astype(np.int32)
-    cv2.fillPoly(image, [pts], colour, cv2.LINE_AA)
-    dark = tuple(int(c * 0.7) for c in colour)
-    cv2.line(
-        image,
-        (round(x), round(y - 0.9 * size)),
-        (round(x), round(y - 0.3 * size)),
-        dark,
-        1,
-    )

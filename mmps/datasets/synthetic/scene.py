@@ -11,13 +11,12 @@ import numpy as np
 
 from .backdrop import draw_backdrop
 from .camera import expose
+from .decoys import draw_decoy
+from .ground import Ground, place_occluders, place_people, place_things
 from .knobs import Knobs
 from .look import Look
 from .person import draw_person, random_pose
-from .props import draw_clutter, draw_decoy, draw_occluder, overlap, paste
-
-_TRIES = 40  # spots to try for a person
-_ASPECT = 0.40  # width of a person's box, share of its height, when planning
+from .props import draw_clutter, draw_occluder, overlap, paste
 
 
 @dataclass(frozen=True)
@@ -37,20 +36,6 @@ class Scene:
     bboxes: np.ndarray
     beyond: np.ndarray
     visible: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Ground:
-    """Perspective: a person on row y is ``slope * (y - horizon)`` high."""
-
-    horizon: float
-    slope: float
-
-    def size(self, row: float) -> float:
-        return self.slope * (row - self.horizon)
-
-    def row(self, size: float) -> float:
-        return self.horizon + size / self.slope
 
 
 def draw_scene(
@@ -75,11 +60,26 @@ def draw_scene(
     place_rng = rng if camera < 0 else np.random.default_rng([11, camera])
     horizon = height * place_rng.uniform(0.18, 0.36)
     near = height * place_rng.uniform(0.80, 1.0) * knobs.heights[1]
-    ground = _Ground(horizon, near / (height * 0.98 - horizon))
+    ground = Ground(horizon, near / (height * 0.98 - horizon))
     light = float(place_rng.uniform(-1, 1))
     image = draw_backdrop(place_rng, width, height, int(horizon))
-    _furnish(place_rng, rng, image, ground, knobs)
-    spots = _place(rng, looks, width, height, ground, knobs)
+    boxes = place_people(rng, looks, width, height, ground, knobs)
+    spots = [((box[0] + box[2]) / 2, box[3]) for box in boxes]
+    clutter = place_things(
+        place_rng,
+        knobs.clutter,
+        width,
+        height,
+        ground,
+        knobs,
+        None if camera >= 0 else boxes,
+    )
+    decoys = place_things(
+        rng, knobs.decoys, width, height, ground, knobs, boxes
+    )
+    things = [(draw_clutter, place_rng, spot) for spot in clutter]
+    things += [(draw_decoy, rng, spot) for spot in decoys]
+    _furnish(image, sorted(things, key=lambda t: t[2][1]), ground)
     bboxes, beyond, alphas, owners = _populate(
         rng, image, looks, spots, ground, light, knobs
     )
@@ -92,62 +92,14 @@ def draw_scene(
     return Scene(expose(rng, image, knobs, camera), bboxes, beyond, visible)
 
 
-def _furnish(place_rng, rng, image, ground: _Ground, knobs: Knobs) -> None:
-    """Put things behind the people, far ones first."""
-    height, width = image.shape[:2]
-    things = [(draw_clutter, place_rng)] * place_rng.poisson(knobs.clutter)
-    things += [(draw_decoy, rng)] * rng.poisson(knobs.decoys)
-    low, high = knobs.heights
-    sizes = height * low * (high / low * 0.7) ** rng.random(len(things))
-    order = np.argsort(sizes)
-    for k in order:
-        draw, source = things[k]
-        size = float(sizes[k])
-        spot = int(source.integers(width)), round(ground.row(size))
-        draw(source, image, spot, size)
-
-
-def _place(
-    rng, looks, width: int, height: int, ground: _Ground, knobs: Knobs
-) -> list[tuple[float, float]]:
-    """Return the spot of everybody's feet, with little overlap."""
-    low, high = (height * h for h in knobs.heights)
-    high = min(high, ground.size(height * 0.97))
-    taken, spots = [], []
-    for look in looks:
-        best = None
-        for _ in range(_TRIES):
-            size = low * (high / low) ** rng.random()
-            row = ground.row(size)
-            if rng.random() < knobs.cut_off * (size > 0.6 * high):
-                row = height * rng.uniform(1.02, 1.12)
-                size = ground.size(row)
-            tall = size * look.stature
-            half = 0.5 * _ASPECT * tall
-            x = rng.uniform(0.5 * half, width - 0.5 * half)
-            box = (x - half, row - tall, x + half, row)
-            cover = max((_cover(box, other) for other in taken), default=0.0)
-            if best is None or cover < best[0]:
-                best = cover, box, (x, row)
-            if cover <= knobs.max_cover * rng.random():
-                break
-        taken.append(best[1])
-        spots.append(best[2])
-    return spots
-
-
-def _cover(a: tuple, b: tuple) -> float:
-    """Return how much of the farther of two boxes the nearer one covers."""
-    wide = min(a[2], b[2]) - max(a[0], b[0])
-    high = min(a[3], b[3]) - max(a[1], b[1])
-    if wide <= 0 or high <= 0:
-        return 0.0
-    far = a if a[3] < b[3] else b
-    return wide * high / ((far[2] - far[0]) * (far[3] - far[1]))
+def _furnish(image, things: list, ground: Ground) -> None:
+    """Draw things behind the people."""
+    for draw, rng, (x, row) in things:
+        draw(rng, image, (round(x), round(row)), ground.size(row))
 
 
 def _populate(
-    rng, image, looks, spots, ground: _Ground, light: float, knobs: Knobs
+    rng, image, looks, spots, ground: Ground, light: float, knobs: Knobs
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Draw the people, far ones first, and things in front of some.
 
@@ -161,7 +113,7 @@ def _populate(
     bboxes = np.zeros((len(looks), 4), np.int64)
     beyond = np.zeros((len(looks), 2), np.int64)
     alphas = np.zeros(len(looks))
-    things = _occluders(rng, spots, width, ground, knobs)
+    things = place_occluders(rng, spots, ground, knobs)
     for k in sorted(range(len(looks)), key=lambda k: spots[k][1]):
         x, row = spots[k]
         while things and things[0][1] < row:
@@ -184,18 +136,7 @@ def _populate(
     return bboxes, beyond, alphas, owners
 
 
-def _occluders(rng, spots, width: int, ground: _Ground, knobs: Knobs) -> list:
-    """Return spots of things in front of somebody, far ones first."""
-    found = []
-    for _ in range(rng.poisson(knobs.occluders) if spots else 0):
-        x, row = spots[rng.integers(len(spots))]
-        size = ground.size(row)
-        aside = rng.uniform(0.1, 0.4) * size * rng.choice((-1, 1))
-        found.append((x + aside, row + rng.uniform(0.02, 0.1) * size))
-    return sorted(found, key=lambda spot: spot[1])
-
-
-def _occlude(rng, image, owners, spot, ground: _Ground) -> None:
+def _occlude(rng, image, owners, spot, ground: Ground) -> None:
     at = round(spot[0]), round(spot[1])
     owners[draw_occluder(rng, image, at, ground.size(spot[1]))] = 0
 
