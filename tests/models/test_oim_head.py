@@ -36,5 +36,7 @@ def test_embedding_is_unit_and_float32_inside_autocast():
 def test_weights_start_as_said():
     head = OIMHead(in_channels=500, feat_dim=200, loss_oim=LOSS)
     head.init_weights()
-    assert float(head.fc.weight.detach().std()) == pytest.approx(0.01, rel=0.05)
+    assert float(head.fc.weight.detach().std()) == pytest.approx(
+        0.01, rel=0.05
+    )
     assert not head.fc.bias.any()

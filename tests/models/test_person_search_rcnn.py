@@ -1,0 +1,101 @@
+import copy
+
+import pytest
+import torch
+
+from mmps.structures import UNLABELED
+from tests.models.build import batch, build, model_config, scene
+
+PEOPLE = [[10, 10, 40, 90], [60, 5, 100, 95]]
+
+
+def total(losses):
+    return sum(
+        value if torch.is_tensor(value) else sum(value)
+        for key, value in losses.items()
+        if 'loss' in key
+    )
+
+
+def test_a_step_has_one_key_per_term_and_moves_every_weight():
+    model = build().train()
+    scenes = [scene(PEOPLE, [3, UNLABELED], seed=s) for s in range(2)]
+    losses = model.loss(*batch(model, *scenes, training=True))
+    assert set(losses) == {
+        'loss_rpn_cls',
+        'loss_rpn_bbox',
+        'loss_cls',
+        'loss_bbox',
+        'loss_oim',
+        'acc',
+    }
+    total(losses).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+
+
+def test_a_detector_alone_has_no_identities_and_no_embeddings():
+    cfg = model_config()
+    cfg.roi_head.pop('oim_head')
+    model = build(cfg).train()
+    data = batch(model, scene(PEOPLE, seed=1), training=True)
+    assert 'loss_oim' not in model.loss(*data)
+    model.eval()
+    (sample,) = model.predict(*batch(model, scene(PEOPLE), training=False))
+    assert len(sample.pred_instances)
+    assert 'embeddings' not in sample.pred_instances
+    assert 'embeddings' not in sample.gt_instances
+
+
+def test_an_image_without_people_trains():
+    model = build().train()
+    losses = model.loss(*batch(model, scene([]), training=True))
+    total(losses).backward()
+    assert total(losses).isfinite()
+    assert losses['loss_oim'] == 0
+
+
+def test_predictions_are_in_original_pixels():
+    model = build().eval()
+    same = copy.deepcopy(model)
+    inputs = scene(PEOPLE, scale=2.0)
+    (half,) = model.predict(*batch(model, inputs, training=False))
+    (full,) = same.predict(
+        *batch(same, scene(PEOPLE), training=False), rescale=False
+    )
+    assert len(half.pred_instances) > 3
+    torch.testing.assert_close(
+        half.pred_instances.bboxes * 2, full.pred_instances.bboxes
+    )
+    norms = half.pred_instances.embeddings.norm(dim=1)
+    torch.testing.assert_close(norms, torch.ones(len(norms)))
+
+
+@pytest.mark.parametrize('size', [2, 3])
+def test_a_batch_predicts_what_its_images_predict_alone(size):
+    model = build().eval()
+    scenes = [scene(PEOPLE, seed=s) for s in range(size)]
+    together = model.predict(*batch(model, *scenes, training=False))
+    for i in range(size):
+        one = scene(PEOPLE, seed=i)
+        (alone,) = model.predict(*batch(model, one, training=False))
+        for field in ('bboxes', 'scores', 'embeddings'):
+            torch.testing.assert_close(
+                together[i].pred_instances[field],
+                alone.pred_instances[field],
+                rtol=1e-4,
+                atol=1e-4,
+            )
+
+
+def test_no_proposal_survives_outside_the_image_of_a_padded_batch():
+    model = build().eval()
+    small, large = scene([], shape=(64, 64)), scene([], shape=(96, 128))
+    first, _ = model.predict(
+        *batch(model, small, large, training=False), rescale=False
+    )
+    boxes = first.pred_instances.bboxes
+    assert len(boxes)
+    assert boxes[:, 2:].max() <= 64
