@@ -123,7 +123,8 @@ def _first_module(package: str) -> str:
         )
     except importlib.metadata.PackageNotFoundError:
         listed = None
-    return listed.split()[0] if listed and listed.split() else package
+    public = [name for name in (listed or '').split() if name[0] != '_']
+    return public[0] if public else package
 
 
 check_versions()

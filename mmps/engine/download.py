@@ -88,25 +88,16 @@ def fetch(
         if sha256 is None:  # nothing would tell parts of two versions apart
             partial.unlink(missing_ok=True)
         print_log(f'Downloading {url} to {target}', logger='current')
-        length = _complete(url, partial, timeout, tries, pause)
-        try:
-            if length is None and sha256 is None and check is None:
-                raise CheckpointError(
-                    partial, 'the server told no length and no SHA-256'
-                )
-            if sha256 is not None:
-                check_sha256(partial, sha256)
-            if check is not None:
-                check(partial)
-        except CheckpointError as error:
-            partial.unlink()
-            raise CheckpointError(
-                url,
-                f'what was downloaded is refused: {error.problem}',
-                'Try again or take another address. Digits at the end of a '
-                'name are taken for its SHA-256; if they are a date, download '
-                'the file yourself and give its path',
-            ) from error
+        while True:
+            continued = _size(partial) > 0
+            length = _complete(url, partial, timeout, tries, pause)
+            try:
+                _verify(partial, length, sha256, check)
+                break
+            except CheckpointError as error:
+                partial.unlink()
+                if not continued:  # else an old part may be to blame
+                    raise _refused(url, error) from error
         rename_durably(partial, target)
         return target
 
@@ -199,6 +190,27 @@ def _append(url, reply, partial: Path, append: bool, validator) -> None:
             os.fsync(file.fileno())
         except OSError as error:
             raise _cannot_write(partial, error) from error
+
+
+def _verify(partial: Path, length: int | None, sha256: str | None, check):
+    if length is None and sha256 is None and check is None:
+        raise CheckpointError(
+            partial, 'the server told no length and no SHA-256'
+        )
+    if sha256 is not None:
+        check_sha256(partial, sha256)
+    if check is not None:
+        check(partial)
+
+
+def _refused(url: str, error: CheckpointError) -> CheckpointError:
+    return CheckpointError(
+        url,
+        f'what was downloaded is refused: {error.problem}',
+        'Try again or take another address. Digits at the end of a name are '
+        'taken for its SHA-256; if they are a date, download the file '
+        'yourself and give its path',
+    )
 
 
 def _refuse_web_page(url: str, reply) -> None:

@@ -1,0 +1,84 @@
+import pytest
+import torch
+from torch import nn
+
+from mmps.engine import CheckpointError, check_state_dict, compare_keys
+
+
+def make_model(width=3):
+    return nn.Sequential(nn.Linear(2, width), nn.BatchNorm1d(width))
+
+
+def test_the_same_architecture_fits():
+    report = check_state_dict(make_model(), make_model().state_dict(), 'x')
+    assert report.fits
+    assert set(report.matched) == set(make_model().state_dict())
+    assert report.table().startswith('7 keys match, 0 are missing')
+
+
+def test_every_kind_of_difference_is_found():
+    theirs = make_model().state_dict()
+    del theirs['0.bias']
+    theirs['0.weight'] = torch.zeros(4, 2)
+    theirs['head.weight'] = torch.zeros(1)
+    report = compare_keys(make_model(), theirs)
+    assert report.missing == ('0.bias',)
+    assert report.unexpected == ('head.weight',)
+    assert report.differing == (('0.weight', (3, 2), (4, 2)),)
+    assert len(report.matched) == 5
+    assert report.problem_keys() == ['0.bias', 'head.weight', '0.weight']
+    assert '  shape       0.weight: model [3, 2], checkpoint [4, 2]' in (
+        report.table().splitlines()
+    )
+
+
+def test_the_error_counts_all_and_shows_ten():
+    theirs = {f'k{i:02}': torch.zeros(1) for i in range(25)}
+    with pytest.raises(CheckpointError) as caught:
+        check_state_dict(make_model(), theirs, 'r50.pth')
+    message = str(caught.value)
+    assert message.startswith('r50.pth: does not fit this Sequential: 0 keys')
+    assert '6 are missing, 25 are unexpected, 0 differ in shape' in message
+    assert 'k09' in message
+    assert 'k10' not in message
+    assert '... 15 more' in message
+
+
+@pytest.mark.parametrize('wanted', [2, 4])
+def test_another_number_of_identities_is_refused(wanted):
+    class Table(nn.Module):
+        def __init__(self, rows):
+            super().__init__()
+            self.register_buffer('table', torch.zeros(rows, 5))
+
+    with pytest.raises(CheckpointError, match=r'table: model \[3, 5\]'):
+        check_state_dict(Table(3), Table(wanted).state_dict(), 'x')
+
+
+def test_wrapped_and_old_checkpoints_fit():
+    theirs = {f'module.{k}': v for k, v in make_model().state_dict().items()}
+    del theirs['module.1.num_batches_tracked']
+    assert check_state_dict(make_model(), theirs, 'x').fits
+
+
+def test_allowed_prefixes_are_reported_only():
+    theirs = make_model(4).state_dict()
+    allow = ('0.', '1.')
+    report = check_state_dict(make_model(), theirs, 'x', allow=allow)
+    assert len(report.differing) == 6
+    with pytest.raises(CheckpointError, match=r'for example .1'):
+        check_state_dict(make_model(), theirs, 'x', allow=('0.',))
+
+
+def test_not_strict_reports_only():
+    report = check_state_dict(make_model(), {}, 'x', strict=False)
+    assert len(report.missing) == 6
+
+
+def test_the_model_is_not_touched():
+    model = make_model()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(CheckpointError):
+        check_state_dict(model, {'0.bias': torch.ones(3)}, 'x')
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key])

@@ -1,0 +1,192 @@
+"""A small training run with every kind of randomness, for these tests."""
+
+import hashlib
+import itertools
+import json
+import multiprocessing as mp
+import sys
+
+import numpy as np
+import torch
+from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch import nn
+
+from mmps.engine import launched
+from mmps.seeding import seed_all
+
+_NUMBER = itertools.count()  # mmengine wants a new name for each run
+
+
+@DATASETS.register_module()
+class ToyData(torch.utils.data.Dataset):
+    """12 noisy vectors; follows the protocol of ``StatelessSeedHook``."""
+
+    def __init__(self, size: int = 12) -> None:
+        self.metainfo = dict(identity_names=['a', 'b'], queries=(object(),))
+        self.seed, self.size = 0, size
+        self._epoch = mp.Value('i', 0)
+
+    def set_epoch(self, epoch: int) -> None:
+        self._epoch.value = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> dict:
+        seed_all(self.seed, self._epoch.value, index)
+        noise = np.random.normal(size=4)  # noqa: NPY002
+        sample = DetDataSample(metainfo={'img_path': f'img/{index}.jpg'})
+        inputs = torch.tensor(noise, dtype=torch.float32) + index / self.size
+        return dict(inputs=inputs, data_samples=sample)
+
+
+@MODELS.register_module()
+class ToyModel(BaseModel):
+    """BatchNorm, dropout and two loss terms."""
+
+    def __init__(self, width: int = 4, nan_at: str = '') -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8))
+        self.head = nn.Sequential(nn.Dropout(0.5), nn.Linear(8, width))
+        self.nan_at, self.calls = nan_at, 0  # 'rank:call'
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        x = torch.stack(inputs)
+        out = self.head(self.backbone(x))
+        if mode != 'loss':
+            return list(out)
+        losses = dict(
+            loss_size=out.pow(2).mean(), loss_fit=(out - x).abs().mean()
+        )
+        self.calls += 1
+        rank = torch.distributed.get_rank() if _distributed() else 0
+        if self.nan_at == f'{rank}:{self.calls}':
+            losses['loss_fit'] = losses['loss_fit'] * float('nan')
+        return losses
+
+
+@METRICS.register_module()
+class ToyMetric(BaseMetric):
+    """The mAP of epoch e is values[e - 1]."""
+
+    def __init__(self, values: list) -> None:
+        super().__init__()
+        self.values = values
+
+    def process(self, data_batch, data_samples) -> None:
+        self.results.append(0)
+
+    def compute_metrics(self, results) -> dict:
+        epoch = MessageHub.get_current_instance().get_info('epoch')
+        return {'mAP': self.values[epoch]}
+
+
+class Stop(Exception):
+    """Instead of a kill: leaves the run at once."""
+
+
+@HOOKS.register_module()
+class StopHook(Hook):
+    """Stops before an epoch (counted from 0), after it was saved."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def before_train_epoch(self, runner) -> None:
+        if runner.epoch == self.epoch:
+            raise Stop
+
+
+def _distributed() -> bool:
+    return torch.distributed.is_initialized()
+
+
+def make_config(work_dir, **changes) -> Config:
+    """The runtime that the configs use, around the toy."""
+    cfg = dict(
+        default_scope='mmdet',
+        work_dir=str(work_dir),
+        model=dict(type='ToyModel'),
+        train_dataloader=dict(
+            dataset=dict(type='ToyData'),
+            sampler=dict(type='DefaultSampler', shuffle=True),
+            batch_size=4,
+            num_workers=0,
+        ),
+        train_cfg=dict(by_epoch=True, max_epochs=3),
+        optim_wrapper=dict(
+            type='OptimWrapper',
+            optimizer=dict(type='SGD', lr=0.1, momentum=0.9),
+        ),
+        param_scheduler=dict(type='MultiStepLR', milestones=[1], gamma=0.5),
+        default_hooks=dict(
+            checkpoint=dict(type='SafeCheckpointHook', interval=1),
+            plain_checkpoint=dict(type='PlainCheckpointHook'),
+            strict_load=dict(type='StrictLoadHook'),
+            stateless_seed=dict(type='StatelessSeedHook'),
+            nonfinite_loss=dict(type='NonFiniteLossHook'),
+            logger=dict(type='LoggerHook', interval=1000),
+        ),
+        randomness=dict(seed=3),
+        log_level='WARNING',
+        experiment_name=f'toy{next(_NUMBER)}',
+    )
+    cfg = Config(cfg)
+    cfg.merge_from_dict(changes)
+    return cfg
+
+
+def train(work_dir, **changes) -> Runner:
+    return _train(make_config(work_dir, **changes))
+
+
+def validation(values: list) -> dict:
+    """Changes of a config: validate each epoch, with given results."""
+    return dict(
+        val_dataloader=dict(
+            dataset=dict(type='ToyData', size=2),
+            sampler=dict(type='DefaultSampler', shuffle=False),
+        ),
+        val_cfg=dict(),
+        val_evaluator=dict(type='ToyMetric', values=values),
+    )
+
+
+def fingerprint(runner: Runner) -> str:
+    """SHA-256 of weights, buffers and momentum."""
+    digest = hashlib.sha256()
+    model = getattr(runner.model, 'module', runner.model)
+    tensors = dict(model.state_dict())
+    for index, state in runner.optim_wrapper.state_dict()['state'].items():
+        tensors[f'momentum {index}'] = state['momentum_buffer']
+    for key in sorted(tensors):
+        digest.update(key.encode() + tensors[key].numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _main(work_dir: str, changes: str) -> None:
+    torch.set_num_threads(1)
+    cfg = make_config(work_dir, **json.loads(changes))
+
+    def work() -> None:
+        print('WEIGHTS', fingerprint(_train(cfg)), flush=True)
+
+    with launched(cfg):
+        work()
+
+
+def _train(cfg: Config) -> Runner:
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+if __name__ == '__main__':  # python -m tests.engine.toy <work_dir> <JSON>
+    _main(*sys.argv[1:])
