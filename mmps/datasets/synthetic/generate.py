@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from mmps.structures import UNLABELED
 
-from . import plan_cuhk_sysu, write_cuhk_sysu
+from . import plan_cuhk_sysu, plan_prw, write_cuhk_sysu, write_prw
 from .camera import encode
 from .knobs import Knobs
 from .look import look_of_identity, look_of_stranger
@@ -29,11 +29,14 @@ from .plan import Drawn, Picture
 from .scene import draw_scene
 
 #: Goes up whenever the same arguments would give other bytes.
-VERSION = 2
+VERSION = 3
 #: The file that a whole data set has.
 MARKER = 'synthetic.json'
 
-_LAYOUTS = {'cuhk-sysu': (plan_cuhk_sysu, write_cuhk_sysu)}
+_LAYOUTS = {
+    'cuhk-sysu': (plan_cuhk_sysu, write_cuhk_sysu),
+    'prw': (plan_prw, write_prw),
+}
 LAYOUTS = tuple(_LAYOUTS)
 SIZES = ('tiny', 'small', 'large')
 

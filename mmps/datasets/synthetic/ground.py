@@ -21,8 +21,17 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Ground:
-    """Perspective: a person on row y is ``slope * (y - horizon)`` high."""
+    """Perspective: a person on row y is ``slope * (y - horizon)`` high.
 
+    Attributes:
+        width: Of the picture, pixels.
+        height: Of the picture.
+        horizon: Row where people would vanish.
+        slope: Growth of people, row by row.
+    """
+
+    width: int
+    height: int
     horizon: float
     slope: float
 
@@ -36,12 +45,14 @@ class Ground:
 def place_people(
     rng: np.random.Generator,
     looks: Sequence[Look],
-    width: int,
-    height: int,
     ground: Ground,
     knobs: Knobs,
 ) -> list[Box]:
-    """Return a box for everybody, with little overlap; feet at its bottom."""
+    """Return a box for everybody, with little overlap; feet at its bottom.
+
+    Boxes say how high a person without a hat is drawn.
+    """
+    width, height = ground.width, ground.height
     low, high = (height * h for h in knobs.heights)
     high = min(high, ground.size(height * 0.97))
     taken = []
@@ -54,6 +65,9 @@ def place_people(
                 row = height * rng.uniform(1.02, 1.12)
                 size = ground.size(row)
             tall = size * look.stature
+            if rng.random() < knobs.close_up:
+                tall = height * rng.uniform(1.05, 1.2)
+                row = tall - height * rng.uniform(0.005, 0.03)
             half = 0.5 * _ASPECT * tall
             x = rng.uniform(0.5 * half, width - 0.5 * half)
             box = (x - half, row - tall, x + half, row)
@@ -69,8 +83,6 @@ def place_people(
 def place_things(
     rng: np.random.Generator,
     mean: float,
-    width: int,
-    height: int,
     ground: Ground,
     knobs: Knobs,
     people: Sequence[Box] | None,
@@ -80,20 +92,18 @@ def place_things(
     Args:
         rng: Decides where.
         mean: Mean number of things.
-        width: Of the picture, pixels.
-        height: Of the picture.
         ground: Perspective.
         knobs: Difficulty.
         people: None keeps the things far from the camera; otherwise they
             may be near where nobody farther away would stand in them.
     """
-    low, high = (height * h for h in knobs.heights)
+    low, high = (ground.height * h for h in knobs.heights)
     reach = 1.4 if people is None else 0.7 * high / low
     spots = []
     for _ in range(rng.poisson(mean)):
         for _ in range(_THING_TRIES):
             size = low * reach ** rng.random()
-            x, row = rng.uniform(0, width), ground.row(size)
+            x, row = rng.uniform(0, ground.width), ground.row(size)
             box = x - 0.7 * size, row - size, x + 0.7 * size, row
             if not any(
                 person[3] < row and _cover(box, person) > 0.05
@@ -106,18 +116,18 @@ def place_things(
 
 def place_occluders(
     rng: np.random.Generator,
-    spots: Sequence[Spot],
-    ground: Ground,
+    people: Sequence[Box],
     knobs: Knobs,
-) -> list[Spot]:
-    """Return spots of things in front of somebody, far ones first."""
+) -> list[tuple[Spot, float]]:
+    """Return (spot, size) of things in front of people, far ones first."""
     found = []
-    for _ in range(rng.poisson(knobs.occluders) if spots else 0):
-        x, row = spots[rng.integers(len(spots))]
-        size = ground.size(row)
+    for _ in range(rng.poisson(knobs.occluders) if people else 0):
+        x1, top, x2, row = people[rng.integers(len(people))]
+        x, size = (x1 + x2) / 2, row - top
         aside = rng.uniform(0.1, 0.4) * size * rng.choice((-1, 1))
-        found.append((x + aside, row + rng.uniform(0.02, 0.1) * size))
-    return sorted(found, key=lambda spot: spot[1])
+        spot = x + aside, row + rng.uniform(0.02, 0.1) * size
+        found.append((spot, size))
+    return sorted(found, key=lambda thing: thing[0][1])
 
 
 def _cover(a: Box, b: Box) -> float:

@@ -13,6 +13,8 @@ class Knobs:
     Attributes:
         heights: Least and greatest height of a person, share of the picture.
         cut_off: Chance that a near person's feet are below the picture.
+        close_up: Chance that somebody passes so near that head and feet are
+            beyond the borders.
         max_cover: Most of a person's box that others may cover, as planned.
         occluders: Mean number of things in front of people.
         lookalikes: Chance that an identity takes parts of the outfit of the
@@ -33,6 +35,7 @@ class Knobs:
 
     heights: tuple[float, float] = (0.19, 0.80)
     cut_off: float = 0.10
+    close_up: float = 0.012
     max_cover: float = 0.35
     occluders: float = 0.6
     lookalikes: float = 0.12

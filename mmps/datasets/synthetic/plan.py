@@ -32,23 +32,62 @@ class Picture:
     camera: int = -1
 
 
+@dataclass(frozen=True)
+class Part:
+    """Counts of the training or of the test half.
+
+    Attributes:
+        pictures: Number of pictures.
+        identities: Number of identities.
+        labelled: Boxes with identity.
+        unlabelled: Boxes without.
+        empty: Pictures without a labelled box.
+        fewest, most: Appearances of an identity.
+        single: Identities with one appearance, besides what chance gives.
+    """
+
+    pictures: int
+    identities: int
+    labelled: int
+    unlabelled: int
+    empty: int
+    fewest: int
+    most: int
+    single: int = 0
+
+
 #: One appearance: picture and position in its ``people``.
 Appearance = tuple[int, int]
 
 
 def spread(
-    rng: np.random.Generator, total: int, parts: int, least: int, most: int
+    rng: np.random.Generator,
+    total: int,
+    parts: int,
+    least: int,
+    most: int,
+    weights: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Split ``total`` at random into parts of ``least`` to ``most`` each."""
+    """Split ``total`` at random into parts of ``least`` to ``most`` each.
+
+    Args:
+        rng: Decides how.
+        total: Sum of the parts.
+        parts: Their number.
+        least: Least part.
+        most: Greatest part.
+        weights: How much each part draws; None for all alike.
+    """
     if not least * parts <= total <= most * parts:
         raise ValueError(
             f'{total} cannot be split into {parts} parts of {least} to {most}'
         )
     counts = np.full(parts, least)
+    weights = np.ones(parts) if weights is None else weights
     while (rest := total - counts.sum()) > 0:
         open_parts = np.flatnonzero(counts < most)
-        share = np.full(len(open_parts), 1 / len(open_parts))
-        counts[open_parts] += rng.multinomial(rest, share)
+        share = weights[open_parts]
+        counts[open_parts] += rng.multinomial(rest, share / share.sum())
         counts = np.minimum(counts, most)
     return counts
 
@@ -110,6 +149,36 @@ def add_strangers(
     return result
 
 
+def people_of(rng, part: Part, first: int, doubles: int) -> list[tuple]:
+    """Return the people of every picture of one half.
+
+    Args:
+        rng: Decides who meets whom.
+        part: Counts.
+        first: Number of its first identity.
+        doubles: Identities that are twice in one picture.
+    """
+    usual = part.identities - part.single - 1
+    labelled = part.labelled - part.single - part.most
+    counts = spread(rng, labelled, usual, part.fewest, part.most)
+    counts = np.array([*counts, *[1] * part.single, part.most])
+    rng.shuffle(counts)
+    twice = rng.choice(np.flatnonzero(counts > 2), doubles, replace=False)
+    counts[twice] -= 1
+    filled = part.pictures - part.empty
+    mean = counts.sum() / filled
+    slots = spread(rng, counts.sum(), filled, 1, int(mean + 3))
+    dealt = deal(rng, counts, slots)
+    for identity in twice:
+        lucky = [people for people in dealt if identity in people]
+        lucky[rng.integers(len(lucky))].append(identity)
+    dealt += [[] for _ in range(part.empty)]
+    order = rng.permutation(part.pictures)
+    dealt = [[first + int(i) for i in dealt[k]] for k in order]
+    most = int(part.unlabelled / part.pictures * 2 + 3)
+    return add_strangers(rng, dealt, part.unlabelled, most)
+
+
 def appearances(
     pictures: Sequence[Picture], chosen: Sequence[int]
 ) -> dict[int, list[Appearance]]:
@@ -120,6 +189,25 @@ def appearances(
             if identity != UNLABELED:
                 found.setdefault(identity, []).append((int(index), position))
     return found
+
+
+def half_counts(
+    half: str, pictures: Sequence[Picture], chosen: Sequence[int]
+) -> dict[str, int]:
+    """Count pictures, boxes and identities of one half of a data set."""
+    people = [pictures[k].people for k in chosen]
+    everyone = [identity for some in people for identity in some]
+    labelled = [identity for identity in everyone if identity != UNLABELED]
+    return {
+        f'images/{half}': len(people),
+        f'boxes/{half}': len(everyone),
+        f'labelled/{half}': len(labelled),
+        f'unlabelled/{half}': len(everyone) - len(labelled),
+        f'identities/{half}': len(set(labelled)),
+        f'images without identity/{half}': sum(
+            all(identity == UNLABELED for identity in some) for some in people
+        ),
+    }
 
 
 @dataclass(frozen=True)

@@ -10,31 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .plan import Appearance, Picture, add_strangers, appearances, deal, spread
-
-
-@dataclass(frozen=True)
-class Part:
-    """Counts of the training or of the test half.
-
-    Attributes:
-        pictures: Number of pictures.
-        identities: Number of identities.
-        labelled: Boxes with identity.
-        unlabelled: Boxes without.
-        empty: Pictures without a labelled box.
-        fewest, most: Appearances of an identity.
-        single: Identities with one appearance, besides what chance gives.
-    """
-
-    pictures: int
-    identities: int
-    labelled: int
-    unlabelled: int
-    empty: int
-    fewest: int
-    most: int
-    single: int = 0
+from .plan import Appearance, Part, Picture, appearances, people_of
 
 
 @dataclass(frozen=True)
@@ -166,8 +142,8 @@ def make_plan(size: CuhkSysuSize, seed: int) -> CuhkSysuPlan:
     is_test = np.zeros(total, bool)
     is_test[rng.permutation(total)[: test.pictures]] = True
     people = {}
-    people[False] = iter(_people(rng, train, 0, 0))
-    people[True] = iter(_people(rng, test, train.identities, size.doubles))
+    people[False] = iter(people_of(rng, train, 0, 0))
+    people[True] = iter(people_of(rng, test, train.identities, size.doubles))
     pictures = tuple(
         Picture(f's{k + 1}.jpg', *size.picture, next(people[bool(flag)]))
         for k, flag in enumerate(is_test)
@@ -188,29 +164,6 @@ def make_plan(size: CuhkSysuSize, seed: int) -> CuhkSysuPlan:
         queries=queries,
         positives=_positives(rng, pictures, where, queries, size),
     )
-
-
-def _people(rng, part: Part, first: int, doubles: int) -> list[tuple]:
-    """Return the people of every picture of one half."""
-    usual = part.identities - part.single - 1
-    labelled = part.labelled - part.single - part.most
-    counts = spread(rng, labelled, usual, part.fewest, part.most)
-    counts = np.array([*counts, *[1] * part.single, part.most])
-    rng.shuffle(counts)
-    twice = rng.choice(np.flatnonzero(counts > 2), doubles, replace=False)
-    counts[twice] -= 1
-    filled = part.pictures - part.empty
-    mean = counts.sum() / filled
-    slots = spread(rng, counts.sum(), filled, 1, int(mean + 3))
-    dealt = deal(rng, counts, slots)
-    for identity in twice:
-        lucky = [people for people in dealt if identity in people]
-        lucky[rng.integers(len(lucky))].append(identity)
-    dealt += [[] for _ in range(part.empty)]
-    order = rng.permutation(part.pictures)
-    dealt = [[first + int(i) for i in dealt[k]] for k in order]
-    most = int(part.unlabelled / part.pictures * 2 + 3)
-    return add_strangers(rng, dealt, part.unlabelled, most)
 
 
 def _is_twice(where: list[Appearance], picture: int) -> bool:

@@ -60,28 +60,27 @@ def draw_scene(
     place_rng = rng if camera < 0 else np.random.default_rng([11, camera])
     horizon = height * place_rng.uniform(0.18, 0.36)
     near = height * place_rng.uniform(0.80, 1.0) * knobs.heights[1]
-    ground = Ground(horizon, near / (height * 0.98 - horizon))
+    slope = near / (height * 0.98 - horizon)
+    ground = Ground(width, height, horizon, slope)
     light = float(place_rng.uniform(-1, 1))
     image = draw_backdrop(place_rng, width, height, int(horizon))
-    boxes = place_people(rng, looks, width, height, ground, knobs)
-    spots = [((box[0] + box[2]) / 2, box[3]) for box in boxes]
-    clutter = place_things(
-        place_rng,
-        knobs.clutter,
-        width,
-        height,
-        ground,
-        knobs,
-        None if camera >= 0 else boxes,
-    )
-    decoys = place_things(
-        rng, knobs.decoys, width, height, ground, knobs, boxes
-    )
-    things = [(draw_clutter, place_rng, spot) for spot in clutter]
-    things += [(draw_decoy, rng, spot) for spot in decoys]
-    _furnish(image, sorted(things, key=lambda t: t[2][1]), ground)
+    people = place_people(rng, looks, ground, knobs)
+    # what belongs to a fixed place stays where it is, far from the camera
+    clear_of = None if camera >= 0 else people
+    things = [
+        (draw_clutter, place_rng, spot)
+        for spot in place_things(
+            place_rng, knobs.clutter, ground, knobs, clear_of
+        )
+    ]
+    things += [
+        (draw_decoy, rng, spot)
+        for spot in place_things(rng, knobs.decoys, ground, knobs, people)
+    ]
+    for draw, source, (x, row) in sorted(things, key=lambda t: t[2][1]):
+        draw(source, image, (round(x), round(row)), ground.size(row))
     bboxes, beyond, alphas, owners = _populate(
-        rng, image, looks, spots, ground, light, knobs
+        rng, image, looks, people, light, knobs
     )
     visible = np.array(
         [
@@ -92,14 +91,8 @@ def draw_scene(
     return Scene(expose(rng, image, knobs, camera), bboxes, beyond, visible)
 
 
-def _furnish(image, things: list, ground: Ground) -> None:
-    """Draw things behind the people."""
-    for draw, rng, (x, row) in things:
-        draw(rng, image, (round(x), round(row)), ground.size(row))
-
-
 def _populate(
-    rng, image, looks, spots, ground: Ground, light: float, knobs: Knobs
+    rng, image, looks, people, light: float, knobs: Knobs
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Draw the people, far ones first, and things in front of some.
 
@@ -113,12 +106,12 @@ def _populate(
     bboxes = np.zeros((len(looks), 4), np.int64)
     beyond = np.zeros((len(looks), 2), np.int64)
     alphas = np.zeros(len(looks))
-    things = place_occluders(rng, spots, ground, knobs)
-    for k in sorted(range(len(looks)), key=lambda k: spots[k][1]):
-        x, row = spots[k]
-        while things and things[0][1] < row:
-            _occlude(rng, image, owners, things.pop(0), ground)
-        size = ground.size(row) * looks[k].stature
+    things = place_occluders(rng, people, knobs)
+    for k in sorted(range(len(looks)), key=lambda k: people[k][3]):
+        x1, y1, x2, row = people[k]
+        x, size = (x1 + x2) / 2, row - y1
+        while things and things[0][0][1] < row:
+            _occlude(rng, image, owners, *things.pop(0))
         pose = random_pose(rng, knobs.profile)
         patch, foot = draw_person(looks[k], pose, size, light)
         left, top = round(x - foot[0]), round(row - foot[1])
@@ -132,13 +125,13 @@ def _populate(
         alphas[k] = np.count_nonzero(solid)
         bboxes[k], beyond[k] = _tight_box(solid, left, top, width, height)
     for thing in things:
-        _occlude(rng, image, owners, thing, ground)
+        _occlude(rng, image, owners, *thing)
     return bboxes, beyond, alphas, owners
 
 
-def _occlude(rng, image, owners, spot, ground: Ground) -> None:
+def _occlude(rng, image, owners, spot, size: float) -> None:
     at = round(spot[0]), round(spot[1])
-    owners[draw_occluder(rng, image, at, ground.size(spot[1]))] = 0
+    owners[draw_occluder(rng, image, at, size)] = 0
 
 
 def _ground_shadow(image, spot, size: float, light: float) -> None:

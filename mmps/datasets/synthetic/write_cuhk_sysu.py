@@ -7,7 +7,7 @@ import numpy as np
 
 from . import mat5
 from .knobs import Knobs
-from .plan import Appearance, Drawn
+from .plan import Appearance, Drawn, half_counts
 from .plan_cuhk_sysu import CuhkSysuPlan
 
 #: Where the pictures go.
@@ -39,18 +39,22 @@ def write(
     hidden, small = writer.subsets()
     writer.protocol(subsets / 'Occlusion.mat', 'Occlusion1', hidden, size)
     writer.protocol(subsets / 'Resolution.mat', 'Test_Size', small, size)
-    return dict(
-        train_images=len(plan.train),
-        test_images=len(plan.test),
-        train_boxes=sum(len(plan.pictures[k].people) for k in plan.train),
-        test_boxes=sum(len(plan.pictures[k].people) for k in plan.test),
-        train_identities=plan.size.train.identities,
-        test_identities=plan.size.test.identities,
-        train_labelled=plan.size.train.labelled,
-        test_labelled=plan.size.test.labelled,
-        queries=len(plan.queries),
-        positives=sum(len(p) for p in plan.positives),
-    )
+    return counts_of(plan)
+
+
+def counts_of(plan: CuhkSysuPlan) -> dict[str, int]:
+    """Return the counts of a data set, named as its check names them."""
+    positives = sum(len(p) for p in plan.positives)
+    counts = {
+        **half_counts('train', plan.pictures, plan.train),
+        **half_counts('test', plan.pictures, plan.test),
+        'queries': len(plan.queries),
+        'query images': len({picture for picture, _ in plan.queries}),
+    }
+    for size in plan.size.galleries:
+        counts[f'queries/G{size}'] = len(plan.queries)
+        counts[f'positives/G{size}'] = positives
+    return counts
 
 
 class _Writer:
