@@ -41,18 +41,13 @@ class ContextMatching:
     Args:
         boxes: Detections, already cut by score.
         queries: Of the test set.
-        k1: Gallery images to revise; 10 for CUHK-SYSU, 30 for PRW (paper).
-        k2: People of context; 3 for CUHK-SYSU, 4 for PRW (paper).
+        k1: Gallery images to revise, >= 1; paper: CUHK-SYSU 10, PRW 30.
+        k2: People of context, >= 1; paper: CUHK-SYSU 3, PRW 4.
     """
 
     def __init__(
         self, boxes: Boxes, queries: tuple[Query, ...], *, k1: int, k2: int
     ) -> None:
-        for name, value in (('k1', k1), ('k2', k2)):
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f'cbgm: {name} must be an int, got {value!r}')
-            if value < 1:
-                raise ValueError(f'cbgm: {name} must be >= 1, got {value}')
         self.boxes = boxes
         self.queries = queries
         self.k1 = k1

@@ -63,11 +63,11 @@ def read_dump(path: str | os.PathLike) -> Features:
             f'{path}: no such file; PersonSearchMetric(dump=...) writes one'
         )
     try:
-        with np.load(path, allow_pickle=False) as file:
-            meta = _read_meta(file)
-            return _from_arrays(file, meta)
+        # opened here: np.load leaves a damaged file open
+        with Path(path).open('rb') as raw:
+            file = np.load(raw, allow_pickle=False)
+            return _from_arrays(file, _read_meta(file))
     except (
-        AttributeError,  # a bare .npy: no context manager
         EOFError,
         KeyError,
         OSError,

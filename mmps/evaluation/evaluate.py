@@ -11,8 +11,35 @@ import numpy as np
 from mmps.evaluation.cbgm import ContextMatching
 from mmps.evaluation.detection import score_detection
 from mmps.evaluation.features import Boxes, Features
-from mmps.evaluation.search import detected_queries, score_search
+from mmps.evaluation.search import (
+    DUPLICATES,
+    detected_queries,
+    score_search,
+)
 from mmps.structures import Protocol
+
+
+def check_options(
+    *,
+    det_thr: float,
+    protocols: Sequence[str] | None,
+    duplicates: str,
+    cbgm: dict | None,
+) -> None:
+    """Refuse what no test set could be scored with."""
+    if not 0 <= det_thr <= 1:
+        raise ValueError(f'det_thr must be in [0, 1], got {det_thr}')
+    if isinstance(protocols, str):
+        raise TypeError(f"protocols must be a list: ['{protocols}']")
+    if duplicates not in DUPLICATES:
+        raise ValueError(
+            f'duplicates must be one of {DUPLICATES}, got {duplicates!r}'
+        )
+    if cbgm is not None and set(cbgm) != {'k1', 'k2'}:
+        raise ValueError(f'cbgm must be dict(k1=, k2=), got {cbgm}')
+    for name, value in (cbgm or {}).items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f'cbgm: {name} must be an int >= 1, got {value}')
 
 
 def select(
@@ -56,6 +83,12 @@ def evaluate(
     Returns:
         '<protocol>[+<option>]/<figure>' -> int counts and float ratios.
     """
+    check_options(
+        det_thr=det_thr,
+        protocols=protocols,
+        duplicates=duplicates,
+        cbgm=cbgm,
+    )
     boxes = features.detections.above(det_thr)
     result = _named('det', score_detection(boxes, features.ground_truth))
     chosen = select(features.protocols, protocols)

@@ -8,10 +8,9 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmps.evaluation.dump import write_dump
-from mmps.evaluation.evaluate import evaluate, select
+from mmps.evaluation.evaluate import check_options, evaluate, select
 from mmps.evaluation.features import gather
 from mmps.evaluation.report import render
-from mmps.evaluation.search import DUPLICATES
 
 
 @METRICS.register_module()
@@ -59,16 +58,12 @@ class PersonSearchMetric(BaseMetric):
         super().__init__(
             collect_device=collect_device, collect_dir=collect_dir
         )
-        if not 0 <= det_thr <= 1:
-            raise ValueError(f'det_thr must be in [0, 1], got {det_thr}')
-        if isinstance(protocols, str):
-            raise TypeError(f"protocols must be a list: ['{protocols}']")
-        if duplicates not in DUPLICATES:
-            raise ValueError(
-                f'duplicates={duplicates!r}, expected one of {DUPLICATES}'
-            )
-        if cbgm is not None and set(cbgm) != {'k1', 'k2'}:
-            raise ValueError(f'cbgm must be dict(k1=, k2=), got {cbgm}')
+        check_options(
+            det_thr=det_thr,
+            protocols=protocols,
+            duplicates=duplicates,
+            cbgm=cbgm,
+        )
         self.det_thr = det_thr
         self.protocols = protocols
         self.dump = dump

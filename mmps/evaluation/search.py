@@ -131,9 +131,9 @@ def score_query(
     if not len(matched):
         return QueryScore(0.0, 0, num_gt, 0)
     best = matched.max()
-    ahead = np.count_nonzero(similarity >= best)
-    rank = ahead - np.count_nonzero(matched == best) + 1
     above = similarity[similarity >= matched.min()]
+    ahead = np.count_nonzero(above >= best)
+    rank = ahead - np.count_nonzero(matched == best) + 1
     ap = average_precision(above, matched, num_gt)
     return QueryScore(ap, rank, num_gt, len(matched))
 
@@ -153,7 +153,7 @@ def score_search(
         boxes: Candidates, already cut by score.
         query_embeddings: (Q, D) of unit length.
         protocols: name -> protocol.
-        duplicates: For a gallery that lists an image twice: 'seqnet' counts
+        duplicates: For a gallery that lists an image twice, 'seqnet' counts
             its ground truth twice and ranks its boxes once, with the box of
             the first listing; 'oim' counts both twice; 'unique' both once.
         cws: Confidence-weighted similarity: times the detection score.
@@ -161,8 +161,6 @@ def score_search(
             with the query's number, its similarity to all M detections and
             the ascending rows of those in its gallery.
     """
-    if duplicates not in DUPLICATES:
-        raise ValueError(f'duplicates={duplicates!r}, expected {DUPLICATES}')
     tasks = defaultdict(list)
     positives, scores = {}, {}
     for name, protocol in protocols.items():
@@ -236,9 +234,10 @@ def candidates(
     listed: np.ndarray, boxes: Boxes, duplicates: str
 ) -> np.ndarray:
     """Ascending rows of the detections that a gallery ranks."""
-    times = listed[boxes.image]
-    rows = np.flatnonzero(times)
-    return np.repeat(rows, times[rows]) if duplicates == 'oim' else rows
+    rows = np.flatnonzero((listed > 0)[boxes.image])
+    if duplicates == 'oim':
+        rows = np.repeat(rows, listed[boxes.image[rows]])
+    return rows
 
 
 @dataclass(frozen=True, eq=False)

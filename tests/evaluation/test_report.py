@@ -1,0 +1,69 @@
+"""What people and programs get to see."""
+
+import json
+
+from mmps.evaluation.report import render, rows, write_json
+
+RESULT = {
+    'det/AP': 0.80555,
+    'det/recall': 1 / 3,
+    'det/gt': 30,
+    'det/found': 10,
+    'det/boxes': 12,
+    'G100/mAP': 0.12345,
+    'G100/top-1': 1.0,
+    'G100/top-5': 1.0,
+    'G100/top-10': float('nan'),
+    'G100/queries': 7,
+    'G100/gt': 9,
+    'G100/found': 8,
+    'G100/skipped': 2,
+}
+
+
+def test_rows_are_split_by_protocol():
+    assert list(rows(RESULT)) == ['det', 'G100']
+    assert rows(RESULT)['G100']['found'] == 8
+
+
+def test_table_shows_percent_beside_counts():
+    text = render(RESULT)
+    detection = text.splitlines()[0]
+    assert 'AP 80.56' in detection or 'AP 80.55' in detection
+    assert 'recall 33.33 (10 of 30 people, 12 boxes)' in detection
+    (row,) = (line for line in text.splitlines() if 'G100' in line)
+    cells = [cell.strip() for cell in row.strip('│').split('│')]
+    assert cells == [
+        'G100',
+        *('12.35' if '12.35' in row else '12.34', '100.00', '100.00', '-'),
+        *('7', '2', '8', '9'),
+    ]
+
+
+def test_fallbacks_are_shown():
+    row = {
+        key.replace('G100', 'G100+detected-query'): value
+        for key, value in RESULT.items()
+        if key.startswith('G100')
+    }
+    row['G100+detected-query/fallbacks'] = 3
+    assert 'G100+detected-query: 3 annotated boxes' in render(row)
+
+
+def test_detection_alone_is_one_line():
+    alone = {k: v for k, v in RESULT.items() if k.startswith('det')}
+    assert len(render(alone).splitlines()) == 1
+    assert render({}) == ''
+
+
+def test_json_is_unrounded_and_strict(tmp_path):
+    path = tmp_path / 'result.json'
+    write_json(RESULT, path)
+
+    def refuse(name):
+        raise AssertionError(f'{name} is not JSON')
+
+    again = json.loads(path.read_text(), parse_constant=refuse)
+    assert again.pop('G100/top-10') is None
+    assert again == {k: v for k, v in RESULT.items() if k != 'G100/top-10'}
+    assert [p.name for p in tmp_path.iterdir()] == ['result.json']
