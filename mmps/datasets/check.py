@@ -168,10 +168,11 @@ def check_dataset(
 def table(report: Report) -> str:
     """Lay the counts out in columns, and mark what differs."""
     lines = [f'{"":<32}{report.source:>12}{"found":>12}']
-    for name, number in report.found.items():
+    for name in dict.fromkeys([*report.expected, *report.found]):
         expected = report.expected.get(name, '')
+        found = report.found.get(name, 'not there')
         mark = '  differs' if name in report.differences else ''
-        lines.append(f'{name:<32}{expected:>12}{number:>12}{mark}')
+        lines.append(f'{name:<32}{expected:>12}{found:>12}{mark}')
     return '\n'.join(lines)
 
 
@@ -257,14 +258,7 @@ def broken_files(root: Path, layout: str) -> Iterator[str]:
     if layout == 'coco-person':
         return  # one file for each half, which is read next
     if layout == 'prw':
-        for split in ('train', 'test'):
-            yield from _errors(
-                lambda split=split: read_frame_names(root, split)
-            )
-            file = root / f'frame_{split}.mat'
-            names = read_frame_names(root, split) if file.is_file() else []
-            for name in names:
-                yield from _errors(partial(read_frame, root, name))
+        yield from _broken_frames(root)
         yield from _errors(partial(read_probes, root / QUERY_FILE))
         return
     folder = root / 'annotation'
@@ -281,6 +275,17 @@ def broken_files(root: Path, layout: str) -> Iterator[str]:
     ):
         rows = iter_mat(folder / 'test' / file, variable, kind)
         yield from _errors(lambda rows=rows: deque(rows, maxlen=0))
+
+
+def _broken_frames(root: Path) -> Iterator[str]:
+    for split in ('train', 'test'):
+        try:
+            names = read_frame_names(root, split)
+        except DatasetError as error:
+            yield str(error)
+            continue
+        for name in names:
+            yield from _errors(partial(read_frame, root, name))
 
 
 def _errors(read: Callable) -> Iterator[str]:

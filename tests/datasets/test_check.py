@@ -1,0 +1,279 @@
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scipy.io import savemat
+
+from mmps.datasets.check import PUBLISHED, check_dataset, table
+from mmps.datasets.errors import DatasetError
+
+from .layouts import (
+    PEOPLE,
+    PROBES,
+    example_in_docs,
+    save_image,
+    write_coco,
+    write_cuhk,
+    write_prw,
+)
+
+TOOL = Path(__file__).parents[2] / 'tools/check_dataset.py'
+
+#: Counted by hand in layouts.py.
+CUHK_COUNTS = {
+    'images/train': 3,
+    'images/test': 3,
+    'boxes/train': 4,
+    'boxes/test': 5,
+    'labelled/train': 3,
+    'labelled/test': 5,
+    'unlabelled/train': 1,
+    'unlabelled/test': 0,
+    'identities/train': 2,
+    'identities/test': 2,
+    'images without identity/train': 0,
+    'queries': 2,
+    'query images': 2,
+    'positives/G50': 3,
+    'positives/all': 3,
+}
+PRW_COUNTS = {
+    'images/train': 4,
+    'images/test': 4,
+    'boxes/train': 6,
+    'boxes/test': 7,
+    'labelled/train': 4,
+    'labelled/test': 6,
+    'unlabelled/train': 2,
+    'unlabelled/test': 1,
+    'identities/train': 3,
+    'identities/test': 2,
+    'images without identity/train': 1,
+    'images without identity/test': 0,
+    'queries': 3,
+    'queries/mini': 1,
+    'query images': 2,
+    'positives/regular': 5,
+    'positives/cross-camera': 4,
+}
+
+
+def mark(root, counts):
+    (root / 'synthetic.json').write_text(json.dumps({'counts': counts}))
+    return root
+
+
+def test_a_complete_cuhk(tmp_path):
+    root = mark(write_cuhk(tmp_path / 'c'), CUHK_COUNTS)
+    report = check_dataset(root, decode=True, jobs=2)
+    assert report.layout == 'cuhk-sysu'
+    assert report.source == 'synthetic.json'
+    assert report.problems == report.notes == ()
+    assert report.differences == []
+    assert report.found.items() >= CUHK_COUNTS.items()
+    assert report.is_complete
+
+
+def test_a_complete_prw(tmp_path):
+    root = mark(write_prw(tmp_path / 'p', mini=PROBES[2:]), PRW_COUNTS)
+    report = check_dataset(root, decode=True)
+    assert report.layout == 'prw'
+    assert report.problems == report.notes == ()
+    assert report.found.items() >= PRW_COUNTS.items()
+    assert report.is_complete
+
+
+def test_a_complete_coco(tmp_path):
+    for split in ('train', 'test'):
+        write_coco(tmp_path, example_in_docs(), split)
+    report = check_dataset(tmp_path, decode=True)
+    assert report.layout == 'coco-person'
+    assert report.source == 'none'
+    assert report.found['positives/indoors'] == 2
+    assert report.is_complete
+
+
+def test_counts_that_differ_are_named(tmp_path):
+    root = write_cuhk(tmp_path / 'c')
+    mark(root, dict(CUHK_COUNTS, queries=3, people=8))
+    report = check_dataset(root)
+    assert report.differences == ['queries']
+    assert not report.is_complete
+    lines = table(report).splitlines()
+    assert [x for x in lines if 'differs' in x] == [
+        f'{"queries":<32}{3:>12}{2:>12}  differs'
+    ]
+    assert f'{"people":<32}{8:>12}{"not there":>12}' in lines
+
+
+def test_without_a_marker_the_published_counts_are_expected(tmp_path):
+    report = check_dataset(write_cuhk(tmp_path / 'c'))
+    assert report.source == 'published'
+    assert report.expected == PUBLISHED['cuhk-sysu']
+    assert 'identities/train' in report.differences
+
+
+@pytest.mark.parametrize('layout', ['cuhk-sysu', 'prw'])
+def test_published_counts_add_up(layout):
+    counts = PUBLISHED[layout]
+    for split in ('train', 'test'):
+        people = counts[f'labelled/{split}'] + counts[f'unlabelled/{split}']
+        assert people == counts[f'boxes/{split}']
+
+
+def test_every_bad_image_is_named(tmp_path):
+    root = mark(write_cuhk(tmp_path / 'c'), CUHK_COUNTS)
+    (root / 'Image/SSM/s1.jpg').unlink()
+    (root / 'Image/SSM/s10.jpg').write_bytes(b'')
+    report = check_dataset(root)
+    assert len(report.problems) == 2
+    assert 's1.jpg: no such image' in report.problems[0]
+    assert 's10.jpg: is empty' in report.problems[1]
+    assert not report.is_complete
+
+
+def test_decoding_finds_broken_images_and_boxes_outside(tmp_path):
+    root = mark(write_cuhk(tmp_path / 'c'), CUHK_COUNTS)
+    path = root / 'Image/SSM/s2.jpg'
+    path.write_bytes(path.read_bytes()[:300])
+    save_image(root / 'Image/SSM/s3.jpg', width=20)
+    assert check_dataset(root).is_complete
+    report = check_dataset(root, decode=True, jobs=2)
+    assert len(report.problems) == 2
+    assert 's2.jpg: is no image that can be read' in report.problems[0]
+    assert 'does not lie in the image of 20 x 40' in report.problems[1]
+
+
+def test_every_bad_annotation_of_prw_is_named(tmp_path):
+    root = write_prw(tmp_path / 'p', images=False)
+    (root / 'annotations/c1s1_000001.jpg.mat').unlink()
+    (root / 'annotations/c1s2_000011.jpg.mat').write_bytes(b'MATLAB')
+    (root / 'query_info.txt').unlink()
+    report = check_dataset(root)
+    assert len(report.problems) == 3
+    assert report.found == {}
+    for name, problem in zip(
+        ('c1s1_000001', 'c1s2_000011', 'query_info'),
+        report.problems,
+        strict=True,
+    ):
+        assert name in problem
+
+
+def test_a_frame_list_that_is_missing(tmp_path):
+    root = write_prw(tmp_path / 'p', images=False)
+    (root / 'frame_test.mat').write_bytes(b'')
+    problems = check_dataset(root).problems
+    assert len(problems) == 1
+    assert 'frame_test.mat' in problems[0]
+
+
+def test_lists_of_identities_are_compared(tmp_path):
+    root = mark(write_prw(tmp_path / 'p'), {})
+    savemat(root / 'ID_train.mat', {'ID_train': [[1, 2, 3, 932]]})
+    (root / 'ID_test.mat').unlink()
+    report = check_dataset(root)
+    assert report.is_complete
+    assert (
+        "ID_train.mat and the frames differ in the identities ['3']"
+        in (report.notes[0])
+    )
+    assert 'not needed' in report.notes[1]
+
+
+def test_every_bad_annotation_of_cuhk_is_named(tmp_path):
+    root = write_cuhk(tmp_path / 'c', images=False)
+    folder = root / 'annotation'
+    (folder / 'pool.mat').unlink()
+    for name in ('Train', 'TestG50'):
+        path = folder / f'test/train_test/{name}.mat'
+        path.write_bytes(path.read_bytes()[:-9])
+    problems = check_dataset(root).problems
+    assert [Path(p.split(':')[0]).stem for p in problems] == [
+        'pool',
+        'Train',
+        'TestG50',
+    ]
+
+
+def test_what_only_the_reader_can_see_is_a_problem_too(tmp_path):
+    root = write_cuhk(tmp_path / 'c', pool=['s4.jpg'], images=False)
+    problems = check_dataset(root).problems
+    assert len(problems) == 1
+    assert (
+        'not in the gallery pass' in problems[0]
+        or "'s10.jpg'" in (problems[0])
+    )
+
+
+def test_an_unknown_layout(tmp_path):
+    with pytest.raises(DatasetError, match='its layout is unknown'):
+        check_dataset(tmp_path)
+    with pytest.raises(DatasetError, match='no such folder'):
+        check_dataset(tmp_path / 'nothing')
+    problems = check_dataset(tmp_path, layout='prw').problems
+    assert any('frame_train.mat: no such file' in p for p in problems)
+
+
+def test_a_broken_marker(tmp_path):
+    root = write_cuhk(tmp_path / 'c', images=False)
+    for text in ('', '[]', '{"counts": 3}', '{"counts": {"queries": "x"}}'):
+        (root / 'synthetic.json').write_text(text)
+        with pytest.raises(DatasetError, match=r"synthetic\.json.*'counts'"):
+            check_dataset(root)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the tool in this process: (exit code, stdout, stderr)."""
+
+    def run(*arguments):
+        monkeypatch.setattr('sys.argv', [str(TOOL), *map(str, arguments)])
+        code = runpy.run_path(str(TOOL))['main']()
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_the_tool_says_what_differs_and_exits_with_1(tmp_path, run):
+    root = write_cuhk(tmp_path / 'c')
+    mark(root, dict(CUHK_COUNTS, **{'images/train': len(PEOPLE)}))
+    code, out, _ = run(root, '--images', '--jobs', 2)
+    assert code == 1
+    assert 'layout: cuhk-sysu' in out
+    line = f'{"images/train":<32}{6:>12}{3:>12}  differs'
+    assert line in out.splitlines()
+    assert out.splitlines()[-1] == 'NOT as expected, see above'
+    mark(root, CUHK_COUNTS)
+    code, out, _ = run(root)
+    assert code == 0
+    assert out.splitlines()[-1] == 'complete'
+
+
+def test_the_tool_explains_a_wrong_root(tmp_path, run):
+    code, _, err = run(tmp_path / 'nothing')
+    assert code == 1
+    assert 'nothing: no such folder' in err
+
+
+def test_help_comes_without_heavy_imports():
+    code = (
+        'import runpy, sys; sys.argv[1:] = ["--help"]\n'
+        'try: runpy.run_path(sys.argv[0], run_name="__main__")\n'
+        'except SystemExit: assert not {"torch", "mmps"} & {*sys.modules}'
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            '-c',
+            f'import sys; sys.argv[0] = {str(TOOL)!r};' + code,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '--layout' in done.stdout
