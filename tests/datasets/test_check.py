@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from scipy.io import savemat
 
-from mmps.datasets.check import PUBLISHED, check_dataset, table
+from mmps.datasets.check import check_dataset, table
 from mmps.datasets.errors import DatasetError
+from mmps.datasets.published_counts import PUBLISHED
 
 from .layouts import (
     PEOPLE,
