@@ -42,7 +42,7 @@ class CUHKSYSUDataset(PersonSearchDataset):
     Protocols: ``G50``, ``G100``, ``G500``, ``G1000``, ``G2000``, ``G4000``,
     ``occlusion`` and ``low-resolution`` from their files, and ``all`` (the
     whole test set but the query's own image). Reading ``G4000`` takes about
-    15 seconds, so a config names what it wants.
+    20 seconds, so a config names what it wants.
     """
 
     def read(self) -> SplitRecords:
