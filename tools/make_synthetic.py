@@ -8,6 +8,7 @@ It is deterministic by seed, and either whole or not there at all.
 
 import argparse
 import os
+import signal
 import sys
 
 
@@ -50,6 +51,7 @@ def _cores() -> int:
 
 def main() -> int:
     args = parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clean up
     # after the arguments: a wrong one is told at once
     from mmps.datasets.synthetic import ExistsError, generate
 

@@ -7,18 +7,16 @@ from .knobs import Knobs
 
 
 def expose(
-    rng: np.random.Generator, image: np.ndarray, knobs: Knobs, camera: int
+    rng: np.random.Generator, image: np.ndarray, knobs: Knobs, cast: np.ndarray
 ) -> np.ndarray:
     """Return the picture as a camera would take it.
 
     Args:
-        rng: Decides everything but the colour cast of a fixed camera.
+        rng: Decides everything else.
         image: (H, W, 3) uint8.
         knobs: Strengths.
-        camera: Number of a fixed camera, or -1 for a new one each time.
+        cast: Gains of the three colour channels.
     """
-    cast_rng = rng if camera < 0 else np.random.default_rng([7, camera])
-    cast = np.exp(cast_rng.normal(0, knobs.cast, 3))
     gain = np.exp(rng.normal(0, knobs.gain))
     gamma = np.exp(rng.normal(0, knobs.gamma))
     tones = (np.arange(256)[:, None] / 255) ** gamma * gain * cast * 255

@@ -29,7 +29,7 @@ from .plan import Drawn, Picture
 from .scene import draw_scene
 
 #: Goes up whenever the same arguments would give other bytes.
-VERSION = 3
+VERSION = 4
 #: The file that a whole data set has.
 MARKER = 'synthetic.json'
 
@@ -68,18 +68,29 @@ def generate(
     Returns:
         False if the very same data set was there already.
     """
-    planner, _ = _LAYOUTS[layout]
     if seed < 0:
         raise ValueError(f'seed must be at least 0, got {seed}')
-    return generate_planned(
-        layout,
-        planner.make_plan(planner.SIZES[size], seed),
-        dict(layout=layout, size=size, seed=seed),
-        Path(out),
-        jobs,
-        knobs or Knobs(),
-        progress,
+    knobs = knobs or Knobs()
+    recipe = recipe_of(layout, size, seed, knobs)
+    if _is_there(Path(out), recipe):
+        return False
+    planner, _ = _LAYOUTS[layout]
+    plan = planner.make_plan(planner.SIZES[size], seed)
+    generate_planned(layout, plan, recipe, Path(out), jobs, knobs, progress)
+    return True
+
+
+def recipe_of(layout: str, size: str, seed: int, knobs: Knobs) -> dict:
+    """Return all that decides the bytes of a data set, as JSON has it."""
+    recipe = dict(
+        generator='mmps',
+        version=VERSION,
+        layout=layout,
+        size=size,
+        seed=seed,
+        knobs=asdict(knobs),
     )
+    return json.loads(json.dumps(recipe))
 
 
 def generate_planned(
@@ -90,14 +101,8 @@ def generate_planned(
     jobs: int,
     knobs: Knobs,
     progress: bool,
-) -> bool:
-    """Make the data set of a plan; ``recipe`` is what names it."""
-    recipe = dict(
-        generator='mmps', version=VERSION, **recipe, knobs=asdict(knobs)
-    )
-    recipe = json.loads(json.dumps(recipe))  # as it is read back
-    if _is_there(out, recipe):
-        return False
+) -> None:
+    """Make the data set of a plan; ``recipe`` tells it from others."""
     _, writer = _LAYOUTS[layout]
     with _whole_or_nothing(out) as folder:
         (folder / writer.PICTURES).mkdir(parents=True)
@@ -105,19 +110,15 @@ def generate_planned(
             draw_picture, plan.seed, knobs, folder / writer.PICTURES
         )
         tasks = list(enumerate(plan.pictures))
-        drawn = list(
-            tqdm(
-                _map(draw, tasks, jobs),
-                total=len(tasks),
-                desc=f'{out.name}: pictures',
-                unit='',
-                disable=not progress,
-            )
+        bar = tqdm(
+            _map(draw, tasks, jobs),
+            total=len(tasks),
+            desc=f'{out.name}: pictures',
+            disable=not progress,
         )
-        counts = writer.write(folder, plan, drawn, knobs)
+        counts = writer.write(folder, plan, list(bar), knobs)
         marker = json.dumps(dict(recipe, counts=counts), indent=1)
         (folder / MARKER).write_text(marker + '\n')
-    return True
 
 
 def draw_picture(
@@ -132,10 +133,11 @@ def draw_picture(
         else look_of_identity(seed, identity, knobs)
         for position, identity in enumerate(picture.people)
     ]
+    place = None if picture.camera < 0 else [seed, 6, picture.camera]
     for attempt in range(100):
         rng = np.random.default_rng([seed, 4, index, attempt])
         scene = draw_scene(
-            rng, looks, picture.width, picture.height, knobs, picture.camera
+            rng, looks, picture.width, picture.height, knobs, place
         )
         if _is_usable(scene.bboxes):
             break

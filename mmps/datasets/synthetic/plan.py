@@ -114,7 +114,7 @@ def deal(
     for identity in np.argsort(-counts, kind='stable'):
         count = counts[identity]
         order = np.argsort(-(free + rng.random(len(free)) * 0.9))[:count]
-        if (free[order] < 1).any():
+        if len(order) < count or (free[order] < 1).any():
             raise ValueError(
                 f'identity {identity} with {count} appearances does not fit; '
                 'give it fewer, or the set more pictures'

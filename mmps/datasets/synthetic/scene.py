@@ -44,7 +44,7 @@ def draw_scene(
     width: int,
     height: int,
     knobs: Knobs,
-    camera: int = -1,
+    place: Sequence[int] | None = None,
 ) -> Scene:
     """Draw a picture of the given people.
 
@@ -54,19 +54,20 @@ def draw_scene(
         width: Of the picture, pixels.
         height: Of the picture.
         knobs: Difficulty.
-        camera: Number of a fixed camera, whose place and colours stay the
-            same; -1 for a new place.
+        place: Seed of a fixed camera, whose place and colours stay the
+            same; None for a new place.
     """
-    place_rng = rng if camera < 0 else np.random.default_rng([11, camera])
+    place_rng = rng if place is None else np.random.default_rng(place)
     horizon = height * place_rng.uniform(0.18, 0.36)
     near = height * place_rng.uniform(0.80, 1.0) * knobs.heights[1]
     slope = near / (height * 0.98 - horizon)
     ground = Ground(width, height, horizon, slope)
     light = float(place_rng.uniform(-1, 1))
+    cast = np.exp(place_rng.normal(0, knobs.cast, 3))
     image = draw_backdrop(place_rng, width, height, int(horizon))
     people = place_people(rng, looks, ground, knobs)
     # what belongs to a fixed place stays where it is, far from the camera
-    clear_of = None if camera >= 0 else people
+    clear_of = people if place is None else None
     things = [
         (draw_clutter, place_rng, spot)
         for spot in place_things(
@@ -88,7 +89,7 @@ def draw_scene(
             for k in range(len(looks))
         ]
     )
-    return Scene(expose(rng, image, knobs, camera), bboxes, beyond, visible)
+    return Scene(expose(rng, image, knobs, cast), bboxes, beyond, visible)
 
 
 def _populate(
