@@ -38,6 +38,11 @@ def supply() -> None:
         sys.modules[NAME] = _Ext(NAME)
 
 
+def is_supplied() -> bool:
+    """Tell whether mmcv's ops are the stand-in."""
+    return isinstance(sys.modules.get(NAME), _Ext)
+
+
 class _Ext(ModuleType):
     """A module in which every name is an op."""
 

@@ -142,7 +142,9 @@ def test_first_and_second_derivatives(aligned, sampling_ratio):
     assert torch.autograd.gradgradcheck(curved, features, fast_mode=True)
 
 
-def test_no_gradient_to_the_regions():
+@pytest.mark.parametrize('traced', [False, True])
+def test_no_gradient_to_the_regions(traced, monkeypatch):
+    monkeypatch.setattr(separable_pool, 'is_traced', lambda: traced)
     rois = torch.tensor(ROIS).double().requires_grad_()
     out = roi_align(make_features().requires_grad_(), rois, 2)
     assert torch.autograd.grad(out.sum(), rois, allow_unused=True) == (None,)
