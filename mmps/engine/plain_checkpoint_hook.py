@@ -33,8 +33,11 @@ class PlainCheckpointHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Replace, in place, what is not plain."""
-        check_finite(checkpoint, f'checkpoint of iteration {runner.iter + 1}')
         meta, hub = checkpoint['meta'], checkpoint['message_hub']
+        check_finite(
+            checkpoint,
+            f'checkpoint of epoch {meta["epoch"]}, iteration {meta["iter"]}',
+        )
         if 'dataset_meta' in meta:
             meta['dataset_meta'] = plain_parts(meta['dataset_meta'])
         hub['log_scalars'] = {

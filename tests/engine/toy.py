@@ -2,9 +2,7 @@
 
 import hashlib
 import itertools
-import json
 import multiprocessing as mp
-import sys
 
 import numpy as np
 import torch
@@ -18,7 +16,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
-from mmps.engine import launched
+import mmps.engine  # noqa: F401 - registers
 from mmps.seeding import seed_all
 
 _NUMBER = itertools.count()  # mmengine wants a new name for each run
@@ -51,10 +49,14 @@ class ToyData(torch.utils.data.Dataset):
 class ToyModel(BaseModel):
     """BatchNorm, dropout and two loss terms."""
 
-    def __init__(self, width: int = 4, nan_at: str = '') -> None:
+    def __init__(
+        self, width: int = 4, nan_at: str = '', smooth: bool = False
+    ) -> None:
         super().__init__()
-        self.backbone = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8))
-        self.head = nn.Sequential(nn.Dropout(0.5), nn.Linear(8, width))
+        norm = nn.Identity() if smooth else nn.BatchNorm1d(8)
+        self.backbone = nn.Sequential(nn.Linear(4, 8), norm)
+        drop = nn.Dropout(0.0 if smooth else 0.5)
+        self.head = nn.Sequential(drop, nn.Linear(8, width))
         self.nan_at, self.calls = nan_at, 0  # 'rank:call'
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
@@ -143,8 +145,19 @@ def make_config(work_dir, **changes) -> Config:
     return cfg
 
 
+def run(cfg: Config) -> Runner:
+    runner = Runner.from_cfg(cfg)
+    try:
+        runner.train()
+    finally:  # else workers of earlier runs slow down the later ones
+        workers = runner.train_dataloader._iterator
+        if workers is not None:
+            workers._shutdown_workers()
+    return runner
+
+
 def train(work_dir, **changes) -> Runner:
-    return _train(make_config(work_dir, **changes))
+    return run(make_config(work_dir, **changes))
 
 
 def validation(values: list) -> dict:
@@ -169,24 +182,3 @@ def fingerprint(runner: Runner) -> str:
     for key in sorted(tensors):
         digest.update(key.encode() + tensors[key].numpy().tobytes())
     return digest.hexdigest()
-
-
-def _main(work_dir: str, changes: str) -> None:
-    torch.set_num_threads(1)
-    cfg = make_config(work_dir, **json.loads(changes))
-
-    def work() -> None:
-        print('WEIGHTS', fingerprint(_train(cfg)), flush=True)
-
-    with launched(cfg):
-        work()
-
-
-def _train(cfg: Config) -> Runner:
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    return runner
-
-
-if __name__ == '__main__':  # python -m tests.engine.toy <work_dir> <JSON>
-    _main(*sys.argv[1:])

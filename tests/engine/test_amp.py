@@ -1,0 +1,47 @@
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmps.engine import enable_amp
+
+from .toy import ToyModel, train
+
+
+def config(**optim_wrapper):
+    return Config(dict(optim_wrapper=optim_wrapper))
+
+
+@pytest.mark.parametrize(
+    ('gpu', 'expected'),
+    [(False, 'CPUAmpOptimWrapper'), (True, 'AmpOptimWrapper')],
+)
+def test_the_wrapper_follows_the_device(gpu, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
+    cfg = config(type='OptimWrapper', clip_grad=dict(max_norm=10))
+    enable_amp(cfg)
+    enable_amp(cfg)  # twice is once
+    assert cfg.optim_wrapper.type == expected
+    assert cfg.optim_wrapper.clip_grad.max_norm == 10
+    assert ('loss_scale' in cfg.optim_wrapper) == gpu
+
+
+def test_other_wrappers_are_refused():
+    with pytest.raises(ValueError, match="'ApexOptimWrapper'"):
+        enable_amp(config(type='ApexOptimWrapper'))
+
+
+def test_the_forward_pass_is_bfloat16_and_the_weights_are_not(
+    tmp_path, monkeypatch
+):
+    seen = set()
+    forward = ToyModel.forward
+
+    def watched(self, inputs, *args, **kwargs):
+        seen.add(self.backbone[0](inputs[0][None]).dtype)
+        return forward(self, inputs, *args, **kwargs)
+
+    monkeypatch.setattr(ToyModel, 'forward', watched)
+    wrapper = {'optim_wrapper.type': 'CPUAmpOptimWrapper'}
+    runner = train(tmp_path, **wrapper)
+    assert seen == {torch.bfloat16}
+    assert {p.dtype for p in runner.model.parameters()} == {torch.float32}

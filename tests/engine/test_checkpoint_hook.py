@@ -1,0 +1,224 @@
+import os
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import HOOKS
+
+from mmps.engine import CheckpointError, newest_valid_checkpoint
+
+from .toy import Stop, fingerprint, train, validation
+
+WEIGHTS = {'a': torch.zeros(2)}
+
+
+def checkpoints(work_dir):
+    return sorted(p.name for p in Path(work_dir).glob('*.pth'))
+
+
+def put(folder, name, age=0, content=None):
+    path = folder / name
+    if content is None:
+        torch.save(WEIGHTS, path)
+    else:
+        path.write_bytes(content)
+    written = time.time() - age
+    os.utime(path, (written, written))
+    return path
+
+
+class TestNewestValid:
+    def test_the_last_written_wins(self, tmp_path):
+        put(tmp_path, 'epoch_9.pth', age=60)  # of an earlier run
+        newest = put(tmp_path, 'epoch_3.pth', age=10)
+        put(tmp_path, 'epoch_2.pth', age=20)
+        assert newest_valid_checkpoint(tmp_path) == newest
+
+    def test_the_number_decides_a_tie(self, tmp_path):
+        for name in ('iter_9.pth', 'iter_10.pth', 'iter_8.pth'):
+            os.utime(put(tmp_path, name), (5, 5))
+        assert newest_valid_checkpoint(tmp_path).name == 'iter_10.pth'
+
+    def test_damaged_ones_are_skipped(self, tmp_path):
+        good = put(tmp_path, 'epoch_1.pth', age=30)
+        whole = good.read_bytes()
+        put(tmp_path, 'epoch_2.pth', age=20, content=whole[:-40])
+        put(tmp_path, 'epoch_3.pth', age=10, content=b'')
+        (tmp_path / 'last_checkpoint').write_text('epoch_3.pth')
+        assert newest_valid_checkpoint(str(tmp_path)) == good
+
+    def test_other_files_do_not_count(self, tmp_path):
+        for name in ('best_mAP_epoch_3.pth', 'epoch_x.pth', 'epoch_1.pth.tmp'):
+            put(tmp_path, name)
+        (tmp_path / 'epoch_4.pth').mkdir()
+        assert newest_valid_checkpoint(tmp_path) is None
+        assert newest_valid_checkpoint(tmp_path / 'nowhere') is None
+
+    def test_nothing_but_damaged_ones_is_an_error(self, tmp_path):
+        put(tmp_path, 'epoch_2.pth', content=b'cut')
+        put(tmp_path, 'epoch_1.pth', content=b'')
+        with pytest.raises(CheckpointError, match='none of its 2 checkp'):
+            newest_valid_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize('keep', [0, 1, -2])
+def test_at_least_two_are_kept(keep):
+    with pytest.raises(ValueError, match=f'>= 2, or -1 .* got {keep}'):
+        HOOKS.build(dict(type='SafeCheckpointHook', max_keep_ckpts=keep))
+
+
+@pytest.mark.parametrize('name', ['published_keys', 'backend_args'])
+def test_options_that_would_be_unsafe_are_refused(name):
+    with pytest.raises(ValueError, match=f'{name}.*cannot be set'):
+        HOOKS.build(dict(type='SafeCheckpointHook', **{name: ['meta']}))
+
+
+@pytest.mark.parametrize(
+    ('keep', 'expected'), [(2, [4, 5]), (3, [3, 4, 5]), (-1, [1, 2, 3, 4, 5])]
+)
+def test_outdated_checkpoints_go(keep, expected, tmp_path):
+    changes = {
+        'train_cfg.max_epochs': 5,
+        'default_hooks.checkpoint.max_keep_ckpts': keep,
+    }
+    train(tmp_path, **changes)
+    assert checkpoints(tmp_path) == [f'epoch_{i}.pth' for i in expected]
+    note = (tmp_path / 'last_checkpoint').read_text()
+    assert note == str(tmp_path / 'epoch_5.pth')
+
+
+def test_nothing_is_deleted_before_the_new_file_is_there(
+    tmp_path, monkeypatch
+):
+    seen = []
+    unlink = Path.unlink
+
+    def watched(path, *args, **kwargs):
+        if path.suffix == '.pth':
+            note = (tmp_path / 'last_checkpoint').read_text()
+            seen.append((path.name, Path(note).name, checkpoints(tmp_path)))
+        return unlink(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, 'unlink', watched)
+    train(tmp_path, **{'train_cfg.max_epochs': 4})
+    assert seen == [
+        (f'epoch_{i}.pth', f'epoch_{i + 2}.pth', [
+            f'epoch_{j}.pth' for j in range(i, i + 3)
+        ])
+        for i in (1, 2)
+    ]  # fmt: skip
+
+
+def test_a_kill_before_the_deletion_is_made_up_for(tmp_path, monkeypatch):
+    def kill(*args, **kwargs):
+        raise Stop
+
+    changes = {'train_cfg.max_epochs': 5}
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, 'unlink', kill)
+        with pytest.raises(Stop):
+            train(tmp_path, **changes)
+    assert checkpoints(tmp_path) == [f'epoch_{i}.pth' for i in (1, 2, 3)]
+    train(tmp_path, resume=True, **changes)
+    assert checkpoints(tmp_path) == ['epoch_4.pth', 'epoch_5.pth']
+
+
+def test_the_best_checkpoint_follows_the_metric(tmp_path):
+    changes = {
+        'train_cfg.max_epochs': 5,
+        'default_hooks.checkpoint.save_best': 'mAP',
+        'default_hooks.checkpoint.max_keep_ckpts': -1,
+        **validation([0.1, 0.3, 0.2, 0.4, 0.35]),
+    }
+    train(tmp_path, **changes)
+    best = [n for n in checkpoints(tmp_path) if n.startswith('best')]
+    assert best == ['best_mAP_epoch_4.pth']
+    saved = [
+        torch.load(tmp_path / name)['state_dict']
+        for name in ('best_mAP_epoch_4.pth', 'epoch_4.pth')
+    ]
+    assert all(torch.equal(saved[0][k], saved[1][k]) for k in saved[0])
+
+
+def test_the_old_best_goes_after_the_new_one_came(tmp_path, monkeypatch):
+    seen = []
+    unlink = Path.unlink
+
+    def watched(path, *args, **kwargs):
+        if path.name.startswith('best'):
+            there = [n for n in checkpoints(tmp_path) if n[0] == 'b']
+            seen.append((path.name, there))
+        return unlink(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, 'unlink', watched)
+    changes = {
+        'default_hooks.checkpoint.save_best': 'mAP',
+        **validation([0.1, 0.3, 0.2]),
+    }
+    train(tmp_path, **changes)
+    names = [f'best_mAP_epoch_{i}.pth' for i in (1, 2)]
+    assert seen == [(names[0], names)]
+
+
+def test_a_resumed_run_knows_the_best(tmp_path):
+    changes = {
+        'default_hooks.checkpoint.save_best': 'mAP',
+        **validation([0.3, 0.1, 0.2]),
+    }
+    stop = dict(custom_hooks=[dict(type='StopHook', epoch=1)])
+    with pytest.raises(Stop):
+        train(tmp_path, **changes, **stop)
+    train(tmp_path, resume=True, **changes)
+    best = [n for n in checkpoints(tmp_path) if n.startswith('best')]
+    assert best == ['best_mAP_epoch_1.pth']
+    score = torch.load(tmp_path / 'epoch_3.pth')['message_hub']
+    assert score['runtime_info']['best_score'] == 0.3
+
+
+@pytest.mark.parametrize('damage', ['cut', 'gone', 'empty note'])
+def test_resuming_takes_the_newest_intact_file(damage, tmp_path):
+    whole = fingerprint(train(tmp_path / 'whole'))
+    parts = tmp_path / 'parts'
+    with pytest.raises(Stop):
+        train(parts, custom_hooks=[dict(type='StopHook', epoch=2)])
+    newest = parts / 'epoch_2.pth'
+    if damage == 'cut':
+        newest.write_bytes(newest.read_bytes()[:-1])
+    elif damage == 'gone':
+        newest.unlink()
+    else:
+        (parts / 'last_checkpoint').write_text('')
+    runner = train(parts, resume=True)
+    expected = 'epoch_2.pth' if damage == 'empty note' else 'epoch_1.pth'
+    assert Path(runner._load_from).name == expected
+    assert fingerprint(runner) == whole
+    logs = ''.join(p.read_text() for p in parts.glob('*/*.log'))
+    assert (f'Skipped {newest}: ' in logs) == (damage == 'cut')
+
+
+def test_nothing_to_resume_starts_anew(tmp_path):
+    runner = train(tmp_path, resume=True)
+    assert runner.iter == 9
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert f'Nothing to resume in {tmp_path}' in log
+
+
+def test_out_dir_is_where_resuming_looks(tmp_path):
+    changes = {'default_hooks.checkpoint.out_dir': str(tmp_path / 'out')}
+    work_dir = tmp_path / 'work'
+    stop = dict(custom_hooks=[dict(type='StopHook', epoch=1)])
+    with pytest.raises(Stop):
+        train(work_dir, **changes, **stop)
+    assert checkpoints(tmp_path / 'out' / 'work') == ['epoch_1.pth']
+    runner = train(work_dir, resume=True, **changes)
+    assert Path(runner._load_from).parent == tmp_path / 'out' / 'work'
+
+
+def test_checkpoints_by_iteration(tmp_path):
+    changes = {
+        'default_hooks.checkpoint.by_epoch': False,
+        'default_hooks.checkpoint.interval': 2,
+    }
+    train(tmp_path, **changes)
+    assert checkpoints(tmp_path) == ['iter_8.pth', 'iter_9.pth']

@@ -1,0 +1,68 @@
+"""Run the toy on several gloo processes, as torchrun would."""
+
+import json
+import multiprocessing
+import os
+import socket
+import sys
+from pathlib import Path
+
+from mmps.engine import launched
+
+from . import toy
+
+# One clean process imports everything once and is then forked: a process
+# that has run a backward pass must not be forked, and imports take seconds.
+_SERVER = multiprocessing.get_context('forkserver')
+_SERVER.set_forkserver_preload([__name__])
+
+
+def run_toy_ranks(count: int, work_dir: Path, **changes) -> list:
+    """Train on ``count`` ranks; return (exit code, all output) by rank."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    logs = [work_dir.parent / f'{work_dir.name}.{r}.txt' for r in range(count)]
+    processes = [
+        _SERVER.Process(
+            target=_rank,
+            args=(rank, count, port, logs[rank], work_dir, changes),
+        )
+        for rank in range(count)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        process.kill()
+    return [
+        (process.exitcode, log.read_text())
+        for process, log in zip(processes, logs, strict=True)
+    ]
+
+
+def _rank(rank, count, port, log, work_dir, changes) -> None:
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE=str(count),
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=str(port),
+    )
+    toy.torch.set_num_threads(1)
+    cfg = toy.make_config(work_dir, launcher='pytorch', **changes)
+
+    def work() -> None:
+        runner = toy.run(cfg)
+        model = type(runner.model).__name__
+        done = dict(model=model, fingerprint=toy.fingerprint(runner))
+        print('DONE', json.dumps(done))
+
+    with launched(cfg):
+        work()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # gloo may abort while the interpreter ends
