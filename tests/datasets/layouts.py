@@ -39,10 +39,10 @@ def box(*xywh, dtype=np.uint16) -> np.ndarray:
 
 HARD = np.zeros((1, 1), dtype=np.uint8)
 
-#: Boxes by image. The last box of s2 has no width, as some real ones.
+#: Boxes by image. Two of s2 have no width or no height, as some real ones.
 PEOPLE = {
     's1.jpg': [box(1, 2, 10, 20), box(20, 2, 10, 20)],
-    's2.jpg': [box(5, 5, 10, 20), box(0, 0, 0, 9)],
+    's2.jpg': [box(5, 5, 10, 20), box(0, 0, 0, 9), box(0, 0, 9, 0)],
     's3.jpg': [box(30, 5, 9, 18)],
     's4.jpg': [box(250, 5, 40, 18, dtype=np.uint8), box(3, 4, 9, 18)],
     's10.jpg': [box(5, 6, 12, 24)],
