@@ -110,13 +110,12 @@ def generate_planned(
             draw_picture, plan.seed, knobs, folder / writer.PICTURES
         )
         tasks = list(enumerate(plan.pictures))
-        bar = tqdm(
-            _map(draw, tasks, jobs),
-            total=len(tasks),
-            desc=f'{out.name}: pictures',
-            disable=not progress,
-        )
-        counts = writer.write(folder, plan, list(bar), knobs)
+        bar = partial(tqdm, disable=not progress)
+        drawing = _map(draw, tasks, jobs)
+        drawn = list(bar(drawing, total=len(tasks), desc='pictures'))
+        for _ in bar(writer.write(folder, plan, drawn, knobs), desc='files'):
+            pass
+        counts = writer.counts_of(plan)
         marker = json.dumps(dict(recipe, counts=counts), indent=1)
         (folder / MARKER).write_text(marker + '\n')
 

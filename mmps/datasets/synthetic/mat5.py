@@ -104,14 +104,15 @@ def structs(
     return _matrix(struct_head(fields, len(rows), name) + b''.join(rows))
 
 
-def write(path: Path, *variables: bytes) -> None:
-    """Write a file of the named elements ``variables``, compressed."""
+def write(path: Path, *variables: bytes) -> Path:
+    """Write a file of the named elements ``variables``; return its path."""
     with open(path, 'wb') as file:
         file.write(_file_header())
         for variable in variables:
             packed = zlib.compress(variable, 1)
             file.write(struct.pack('<II', _MI_COMPRESSED, len(packed)))
             file.write(packed)
+    return path
 
 
 def write_long_structs(
@@ -120,7 +121,7 @@ def write_long_structs(
     count: int,
     name: str,
     rows: Callable[[], Iterable[bytes]],
-) -> None:
+) -> Path:
     """Write a file of one structure that is too long for memory.
 
     Args:
@@ -130,6 +131,9 @@ def write_long_structs(
         name: Name of the variable.
         rows: Returns a fresh iterator over the rows; it is called twice,
             because the length stands in front.
+
+    Returns:
+        The path.
     """
     head = struct_head(fields, count, name)
     length = len(head) + sum(len(row) for row in rows())
@@ -151,6 +155,7 @@ def write_long_structs(
         packed = file.tell() - start - 8
         file.seek(start)
         file.write(struct.pack('<II', _MI_COMPRESSED, packed))
+    return path
 
 
 def _file_header() -> bytes:

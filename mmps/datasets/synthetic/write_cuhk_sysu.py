@@ -18,28 +18,28 @@ _ABSENT = mat5.numbers(np.zeros((1, 0)))
 
 def write(
     root: Path, plan: CuhkSysuPlan, drawn: Sequence[Drawn], knobs: Knobs
-) -> dict[str, int]:
-    """Write all annotation files below ``root``; return the counts."""
+) -> Iterator[Path]:
+    """Write all annotation files below ``root``; yield each when written."""
     writer = _Writer(plan, drawn, knobs)
     annotation = root / 'annotation'
     protocols = annotation / 'test/train_test'
     subsets = annotation / 'test/subset'
     protocols.mkdir(parents=True)
     subsets.mkdir()
-    mat5.write(annotation / 'Images.mat', writer.images())
-    mat5.write(annotation / 'Person.mat', writer.persons())
-    pool = [mat5.text(plan.pictures[k].name) for k in plan.test]
-    mat5.write(annotation / 'pool.mat', mat5.cells(pool, 'pool'))
-    mat5.write(protocols / 'Train.mat', writer.train())
+    yield mat5.write(annotation / 'Images.mat', writer.images())
+    yield mat5.write(annotation / 'Person.mat', writer.persons())
+    yield mat5.write(annotation / 'pool.mat', writer.pool())
+    yield mat5.write(protocols / 'Train.mat', writer.train())
     everyone = range(len(plan.queries))
+    hidden, small = writer.subsets()
+    size = max(g for g in plan.size.galleries if g <= 100)
+    yield writer.protocol(
+        subsets / 'Occlusion.mat', 'Occlusion1', hidden, size
+    )
+    yield writer.protocol(subsets / 'Resolution.mat', 'Test_Size', small, size)
     for size in plan.size.galleries:
         name = f'TestG{size}'
-        writer.protocol(protocols / f'{name}.mat', name, everyone, size)
-    size = max(g for g in plan.size.galleries if g <= 100)
-    hidden, small = writer.subsets()
-    writer.protocol(subsets / 'Occlusion.mat', 'Occlusion1', hidden, size)
-    writer.protocol(subsets / 'Resolution.mat', 'Test_Size', small, size)
-    return counts_of(plan)
+        yield writer.protocol(protocols / f'{name}.mat', name, everyone, size)
 
 
 def counts_of(plan: CuhkSysuPlan) -> dict[str, int]:
@@ -116,6 +116,10 @@ class _Writer:
         rows = [self._person(k) for k in order]
         return mat5.structs(('idname', 'nAppear', 'scene'), rows, 'Person')
 
+    def pool(self) -> bytes:
+        names = [self.names[k] for k in self.plan.test]
+        return mat5.cells(names, 'pool')
+
     def train(self) -> bytes:
         fields = ('idname', 'nAppear', 'scene')
         rows = [
@@ -139,9 +143,9 @@ class _Writer:
 
     def protocol(
         self, path: Path, name: str, queries: Sequence[int], size: int
-    ) -> None:
+    ) -> Path:
         """Write queries and their galleries of ``size`` pictures."""
-        mat5.write_long_structs(
+        return mat5.write_long_structs(
             path,
             ('Query', 'Gallery'),
             len(queries),

@@ -5,7 +5,7 @@ Symbols used in this file:
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,11 @@ _NO_IDENTITY = -2
 
 def write(
     root: Path, plan: PRWPlan, drawn: Sequence[Drawn], knobs: Knobs
-) -> dict[str, int]:
-    """Write all annotation files below ``root``; return the counts."""
+) -> Iterator[Path]:
+    """Write all annotation files below ``root``; yield each when written.
+
+    ``knobs`` matter to the other layout only: PRW does not tell who is hard.
+    """
     boxes = [
         _loosen(plan.seed, index, picture, drawn[index])
         for index, picture in enumerate(plan.pictures)
@@ -35,26 +38,25 @@ def write(
     for index, picture in enumerate(plan.pictures):
         rows = _rows(plan, picture, boxes[index])
         file = root / 'annotations' / f'{picture.name}.mat'
-        mat5.write(file, *_variables(index, rows))
+        yield mat5.write(file, *_variables(index, rows))
     for half, chosen in (('train', plan.train), ('test', plan.test)):
         names = [mat5.text(_stem(plan.pictures[k])) for k in chosen]
         variable = mat5.cells(names, f'img_index_{half}')
-        mat5.write(root / f'frame_{half}.mat', variable)
+        yield mat5.write(root / f'frame_{half}.mat', variable)
     count = plan.size.train.identities
     for name, variable, numbers in (
         ('ID_train', 'ID_train', plan.numbers[:count]),
         ('ID_test', 'ID_test2', plan.numbers[count:]),
     ):
         element = mat5.numbers(sorted(numbers), variable)
-        mat5.write(root / f'{name}.mat', element)
+        yield mat5.write(root / f'{name}.mat', element)
     lines = [
         _line(plan, place, boxes, number)
         for number, place in enumerate(plan.queries)
     ]
-    _write_lines(root / 'query_info.txt', lines, '\r\n')
+    yield _write_lines(root / 'query_info.txt', lines, '\r\n')
     probes = [lines[k] for k in plan.probes]
-    _write_lines(root / 'prwmini_query_info.txt', probes, '\n')
-    return counts_of(plan)
+    yield _write_lines(root / 'prwmini_query_info.txt', probes, '\n')
 
 
 def counts_of(plan: PRWPlan) -> dict[str, int]:
@@ -148,6 +150,7 @@ def _line(plan: PRWPlan, place: Appearance, boxes: list, number: int) -> str:
     return f'{identity} {values} {_stem(picture)}'
 
 
-def _write_lines(path: Path, lines: Sequence[str], end: str) -> None:
+def _write_lines(path: Path, lines: Sequence[str], end: str) -> Path:
     text = ''.join(line + end for line in lines)
     path.write_bytes(text.encode('ascii'))
+    return path
