@@ -20,6 +20,10 @@ class SafeCheckpointHook(CheckpointHook):
     and only then are outdated ones deleted. ``resume=True`` without
     ``load_from`` takes the newest intact file of the work_dir.
 
+    A checkpoint of a whole epoch, the default, resumes bit for bit (with
+    ``StatelessSeedHook``); one from within an epoch (``by_epoch=False``) does
+    not, as mmengine starts that epoch again.
+
     Args:
         max_keep_ckpts: Checkpoints to keep, at least 2; -1 keeps all. With 1
             a kill at the wrong moment leaves nothing to resume from.

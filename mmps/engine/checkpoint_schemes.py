@@ -26,7 +26,7 @@ from .checkpoint_io import (
     hash_in_name,
     load_checkpoint_file,
 )
-from .download import fetch
+from .download import fetch, file_name
 from .errors import CheckpointError
 
 _TORCHVISION = 'https://download.pytorch.org/models'
@@ -46,8 +46,8 @@ def load_from_local(filename: str, map_location=None) -> dict:
 @CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
 def load_from_http(filename: str, map_location=None) -> dict:
     """Download to the cache, verified, and load from there."""
-    name = filename.rsplit('/', 1)[-1]
-    check = partial(check_integrity, sha256=hash_in_name(name))
+    known = hash_in_name(file_name(filename))
+    check = partial(check_integrity, sha256=known)
     return load_checkpoint_file(fetch(filename, check=check), map_location)
 
 

@@ -44,6 +44,15 @@ def cache_dir() -> Path:
     return Path(os.environ.get('MMPS_CACHE') or '~/.cache/mmps').expanduser()
 
 
+def file_name(url: str) -> str:
+    """Return the last part of an address, without what follows a '?'."""
+    parts = urllib.parse.urlsplit(url)
+    name = urllib.parse.unquote(parts.path).rsplit('/', 1)[-1]
+    if parts.scheme not in ('http', 'https') or name in ('', '.', '..'):
+        raise CheckpointError(url, 'not the http or https address of a file')
+    return name
+
+
 def fetch(
     url: str,
     *,
@@ -69,7 +78,7 @@ def fetch(
     Raises:
         CheckpointError: Nothing unverified is left in the cache.
     """
-    name = _file_name(url)
+    name = file_name(url)
     sha256 = sha256 or hash_in_name(name)
     folder = folder or cache_dir() / 'checkpoints'
     if sha256 is None:  # a name alone does not tell two files apart
@@ -242,14 +251,6 @@ def _still_good(target: Path, sha256: str | None) -> bool:
         target.unlink()
         return False
     return True
-
-
-def _file_name(url: str) -> str:
-    parts = urllib.parse.urlsplit(url)
-    name = urllib.parse.unquote(parts.path).rsplit('/', 1)[-1]
-    if parts.scheme not in ('http', 'https') or name in ('', '.', '..'):
-        raise CheckpointError(url, 'not the http or https address of a file')
-    return name
 
 
 def _size(path: Path) -> int:

@@ -13,7 +13,8 @@ def serve(files, **behaviour):
         cuts: Bytes of the body after which answer i is cut off.
         length: Content-Length to claim instead of the true one; '' for none.
         status: Status of each answer, or a list of those of the first ones.
-        ranges: Whether Range is understood.
+        ranges: Whether Range is understood; 'from 0' to send all instead.
+        bodies: What the first answers send instead of the file.
         kind: Content-Type.
         etag: ETag, or a list of those of the first answers.
     """
@@ -49,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header('Location', '/' + next(iter(server.files)))
             self.end_headers()
             return
-        body = server.files.get(self.path[1:])
+        body = behaviour.get('bodies') or server.files.get(self.path[1:])
         if body is None:
             self.send_error(404)
             return
@@ -61,6 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
         same = self.headers.get('If-Range') in (None, etag)
         if asked and behaviour.get('ranges', True) and same:
             start = int(asked.removeprefix('bytes=').rstrip('-'))
+            if behaviour.get('ranges') == 'from 0':
+                start = 0
             if start >= total:
                 self.send_error(416)
                 return

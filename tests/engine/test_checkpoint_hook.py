@@ -6,9 +6,14 @@ import pytest
 import torch
 from mmdet.registry import HOOKS
 
-from mmps.engine import CheckpointError, newest_valid_checkpoint
+from mmps.engine import (
+    CheckpointError,
+    load_checkpoint_file,
+    newest_valid_checkpoint,
+)
 
 from .toy import Stop, fingerprint, train, validation
+from .toy_ranks import start_toy
 
 WEIGHTS = {'a': torch.zeros(2)}
 
@@ -222,3 +227,25 @@ def test_checkpoints_by_iteration(tmp_path):
     }
     train(tmp_path, **changes)
     assert checkpoints(tmp_path) == ['iter_8.pth', 'iter_9.pth']
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_time_loses_nothing(tmp_path):
+    epochs = {'train_cfg.max_epochs': 5}
+    whole = fingerprint(train(tmp_path / 'whole', **epochs))
+    for number, delay in enumerate((0.0, 0.1, 0.2)):
+        work_dir = tmp_path / f'killed{number}'
+        process = start_toy(work_dir, **epochs)
+        deadline = time.monotonic() + 120
+        while not (work_dir / 'epoch_1.pth').exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        time.sleep(delay)
+        process.kill()
+        process.join()
+        for path in work_dir.glob('*.pth'):
+            load_checkpoint_file(path)
+        resumed = train(work_dir, resume=True, **epochs)
+        assert fingerprint(resumed) == whole
+        assert checkpoints(work_dir) == ['epoch_4.pth', 'epoch_5.pth']
+        assert list(work_dir.glob('.*.tmp')) == []

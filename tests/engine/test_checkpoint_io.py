@@ -271,6 +271,16 @@ class TestWithoutChecksums:
         assert (loaded, refused) == ([], 60)
 
 
+def test_an_archive_at_its_end_does_not_vouch_for_safetensors(tmp_path):
+    path = tmp_path / 'x.safetensors'
+    path.write_bytes(b'weights')
+    with zipfile.ZipFile(path, 'a') as archive:
+        archive.writestr('x', b'intact')
+    assert zipfile.is_zipfile(path)
+    with pytest.raises(CheckpointError, match='sha256sum'):
+        load_checkpoint_file(path)
+
+
 def test_metadata_of_safetensors_is_kept(tmp_path):
     safetensors = pytest.importorskip('safetensors.torch')
     path = tmp_path / 'x.safetensors'

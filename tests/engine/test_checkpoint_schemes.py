@@ -63,6 +63,17 @@ def test_http(cache):
     assert cached(cache) == [name, 'x.pth']
 
 
+def test_a_query_is_no_part_of_the_name(cache):
+    buffer = io.BytesIO()
+    torch.save(
+        {'a': torch.ones(1)}, buffer, _use_new_zipfile_serialization=False
+    )
+    name = named('old', buffer.getvalue())  # only the hash vouches for it
+    with serve({f'{name}?download=1': buffer.getvalue()}) as server:
+        assert load(f'{server.url}/{name}?download=1')['a'] == 1
+    assert cached(cache) == [name]
+
+
 def test_nothing_that_is_served_runs(tmp_path, cache):
     canary = tmp_path / 'canary'
     bare = pickle.dumps(Canary(canary))

@@ -83,10 +83,18 @@ def test_a_server_without_ranges_starts_over(get):
 
 
 def test_a_file_that_changes_meanwhile_starts_over(get):
-    etags = ['"old"', '"new"', '"new"']
-    with serve({'x.pth': DATA}, cuts=[100_000], etag=etags) as server:
+    old = dict(etag=['"old"'], bodies=[DATA[::-1]], cuts=[100_000])
+    with serve({'x.pth': DATA}, **old) as server:
         assert get(f'{server.url}/x.pth').read_bytes() == DATA
     assert server.requests[1][1] == 'bytes=100000-'
+
+
+def test_another_range_than_asked_for_is_not_appended(get):
+    options = dict(etag='"1"', ranges='from 0', cuts=[100_000])
+    with serve({'x.pth': DATA}, **options) as server:
+        assert get(f'{server.url}/x.pth').read_bytes() == DATA
+    asked = [header for _, header in server.requests]
+    assert asked == [None, 'bytes=100000-', None]
 
 
 def test_parts_that_do_not_belong_are_thrown_away(get, tmp_path):

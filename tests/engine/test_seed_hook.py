@@ -1,10 +1,11 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from mmps.engine import StatelessSeedHook
 
-from .toy import Stop, ToyData, fingerprint, train
+from .toy import Stop, ToyData, fingerprint, train, validation
 
 WORKERS = {
     'none': {},
@@ -41,6 +42,31 @@ def test_a_resumed_run_equals_the_unbroken_one(
     runner = train(tmp_path, resume=True, **options)
     assert runner._load_from.endswith(f'epoch_{epoch}.pth')
     assert fingerprint(runner) == unbroken
+
+
+def test_a_resumed_run_with_ema_amp_and_accumulation(tmp_path):
+    options = {
+        'optim_wrapper.type': 'CPUAmpOptimWrapper',
+        'optim_wrapper.accumulative_counts': 3,
+        'optim_wrapper.clip_grad': dict(max_norm=0.5),
+        **validation([0.1, 0.2, 0.3]),
+    }
+    ema = dict(type='EMAHook', momentum=0.3)
+    whole = fingerprint(
+        train(tmp_path / 'whole', custom_hooks=[ema], **options)
+    )
+    stop = dict(type='StopHook', epoch=2)
+    with pytest.raises(Stop):
+        train(tmp_path / 'parts', **{**options, 'custom_hooks': [ema, stop]})
+    resumed = train(tmp_path / 'parts', resume=True, **options)
+    assert fingerprint(resumed) == whole
+    saved = [
+        torch.load(tmp_path / name / 'epoch_3.pth')
+        for name in ('whole', 'parts')
+    ]
+    for part in ('state_dict', 'ema_state_dict'):
+        for key, value in saved[0][part].items():
+            assert torch.equal(value, saved[1][part][key])
 
 
 def test_without_seeding_the_model_a_resumed_run_differs(

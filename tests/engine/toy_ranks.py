@@ -17,6 +17,13 @@ _SERVER = multiprocessing.get_context('forkserver')
 _SERVER.set_forkserver_preload([__name__])
 
 
+def start_toy(work_dir: Path, **changes):
+    """Start a run in a process of its own, to be killed."""
+    process = _SERVER.Process(target=_alone, args=(work_dir, changes))
+    process.start()
+    return process
+
+
 def run_toy_ranks(count: int, work_dir: Path, **changes) -> list:
     """Train on ``count`` ranks; return (exit code, all output) by rank."""
     with socket.socket() as free:
@@ -39,6 +46,11 @@ def run_toy_ranks(count: int, work_dir: Path, **changes) -> list:
         (process.exitcode, log.read_text())
         for process, log in zip(processes, logs, strict=True)
     ]
+
+
+def _alone(work_dir, changes) -> None:
+    toy.torch.set_num_threads(1)
+    toy.train(work_dir, **changes)
 
 
 def _rank(rank, count, port, log, work_dir, changes) -> None:
