@@ -99,7 +99,8 @@ def fetch(
         print_log(f'Downloading {url} to {target}', logger='current')
         while True:
             continued = _size(partial) > 0
-            length = _complete(url, partial, timeout, tries, pause)
+            known = sha256 is not None
+            length = _complete(url, partial, known, timeout, tries, pause)
             try:
                 _verify(partial, length, sha256, check)
                 break
@@ -112,9 +113,18 @@ def fetch(
 
 
 def _complete(
-    url: str, partial: Path, timeout: float, tries: int, pause: float
+    url: str,
+    partial: Path,
+    known: bool,
+    timeout: float,
+    tries: int,
+    pause: float,
 ) -> int | None:
-    """Pull until all is there; return the length the server told."""
+    """Pull until all is there; return the length the server told.
+
+    A part is continued if a SHA-256 is ``known``, or if the server can tell
+    (by a validator) that its file is still the same.
+    """
     failures, most, validator = 0, _size(partial), None
     while True:
         try:
@@ -123,13 +133,14 @@ def _complete(
             reason, validator = interruption.args
         failures = 0 if _size(partial) > most else failures + 1
         most = max(most, _size(partial))
+        if not known and not validator:
+            partial.unlink(missing_ok=True)
         if failures >= tries:
             raise CheckpointError(
                 url,
                 f'download stopped {failures} times in a row at byte '
-                f'{_size(partial):,}: {reason}',
-                'Run again to go on from there, or download the file '
-                'yourself and give its path',
+                f'{most:,}: {reason}',
+                'Run again, or download the file yourself and give its path',
             )
         if failures:
             time.sleep(pause * 2 ** (failures - 1))
@@ -162,9 +173,9 @@ def _pull(
         raise _Interrupted(str(error), validator) from error
     with reply:
         _refuse_web_page(url, reply)
-        validator = reply.headers.get('ETag')
-        if validator and validator.startswith('W/'):
-            validator = None  # a weak one does not promise equal bytes
+        validator = reply.headers.get('ETag', '')
+        if not validator or validator.startswith('W/'):  # weak: not bytes
+            validator = reply.headers.get('Last-Modified')
         append = reply.status == 206
         total = _total(reply, have if append else 0)
         if append and not _starts_at(reply, have):

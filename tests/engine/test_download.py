@@ -89,6 +89,32 @@ def test_a_file_that_changes_meanwhile_starts_over(get):
     assert server.requests[1][1] == 'bytes=100000-'
 
 
+def test_without_a_hash_or_etag_a_part_is_not_trusted(get, tmp_path):
+    with serve({'x.pth': DATA}, cuts=[9, 9, 0, 0, 0, 0]) as server:
+        with pytest.raises(CheckpointError, match='at byte 9: '):
+            get(f'{server.url}/x.pth')
+        assert kept(tmp_path) == []
+        assert get(f'{server.url}/x.pth').read_bytes() == DATA
+    assert {asked for _, asked in server.requests} == {None}
+
+
+def test_a_part_of_an_earlier_run_is_not_trusted_without_a_hash(get):
+    cuts = [9, 0, 0, 0, 0]
+    with serve({'x.pth': DATA}, cuts=cuts, etag='"1"') as server:
+        with pytest.raises(CheckpointError, match='at byte 9: '):
+            get(f'{server.url}/x.pth')
+        assert get(f'{server.url}/x.pth').read_bytes() == DATA
+    asked = [header for _, header in server.requests]
+    assert asked == [
+        None,
+        'bytes=9-',
+        'bytes=9-',
+        'bytes=9-',
+        'bytes=9-',
+        None,
+    ]
+
+
 def test_another_range_than_asked_for_is_not_appended(get):
     options = dict(etag='"1"', ranges='from 0', cuts=[100_000])
     with serve({'x.pth': DATA}, **options) as server:

@@ -102,7 +102,9 @@ def test_the_list_of_prefixes_is_a_list():
 
 def test_other_hooks_see_nothing_of_a_refused_checkpoint(trained, tmp_path):
     path = rewritten(trained, tmp_path, rename(2))
-    runner = for_testing(tmp_path, path, custom_hooks=[dict(type='EMAHook')])
+    runner = for_testing(
+        tmp_path, path, custom_hooks=[dict(type='EMAHook', priority='HIGH')]
+    )
     runner._test_loop = runner.build_test_loop(runner._test_loop)
     runner.call_hook('before_run')
     ema = next(h for h in runner.hooks if type(h).__name__ == 'EMAHook')
