@@ -15,10 +15,11 @@ import os
 import platform
 import statistics
 import sys
-import threading
 import time
+from itertools import accumulate
 from pathlib import Path
 
+CLOCKS = {'wall': time.perf_counter, 'cpu': time.process_time}
 ROI_CASES = {  # name: regions, channels, map height, width, bins, box size
     'RoIAlign, C4 training': (128, 1024, 38, 57, 14, (0.05, 0.5)),
     'RoIAlign, C4 people': (128, 1024, 38, 57, 14, (0.03, 0.15)),
@@ -51,6 +52,13 @@ def parse_args(argv=None):
         type=float,
         default=10,
         help='a contender that has used this long is timed no further',
+    )
+    parser.add_argument(
+        '--clock',
+        choices=CLOCKS,
+        default='wall',
+        help='cpu: processor time of all threads, for a CPU that others use '
+        'too; means little on a GPU',
     )
     parser.add_argument(
         '--only', default='', help='cases whose name contains this'
@@ -202,17 +210,17 @@ def check_boxes(contenders, *case):
     return worst
 
 
-def measure(runs, device, repeats, seconds):
+def measure(runs, device, args):
     """Time each function in turn.
 
     Returns:
         Name to dict: median and all seconds, peak MiB above the start.
     """
     times = {name: [] for name in runs}
-    for _ in range(repeats):
+    for _ in range(args.repeats):
         for name, run in runs.items():
-            if not times[name] or sum(times[name]) < seconds:
-                times[name].append(time_once(run, device))
+            if not times[name] or sum(times[name]) < args.seconds:
+                times[name].append(time_once(run, device, args.clock))
     return {
         name: {
             'median_s': statistics.median(times[name]),
@@ -223,49 +231,38 @@ def measure(runs, device, repeats, seconds):
     }
 
 
-def time_once(run, device):
+def time_once(run, device, clock):
     import torch
 
     if device == 'cuda':
         torch.cuda.synchronize()
-    start = time.perf_counter()
+    start = CLOCKS[clock]()
     run()
     if device == 'cuda':
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return CLOCKS[clock]() - start
 
 
 def peak_mib(run, device):
-    """Memory needed above that before, its result included.
-
-    On the CPU the size of the process is sampled (Linux only, else None).
-    """
+    """Memory of tensors at the worst moment, above that before, in MiB."""
     import torch
+    from torch.profiler import ProfilerActivity, profile
 
     if device == 'cuda':
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         run()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    if not os.path.exists('/proc/self/statm'):
-        return None
-    before, peak, done = resident(), [0], threading.Event()
-
-    def watch():
-        while not done.is_set():
-            peak[0] = max(peak[0], resident())
-            time.sleep(0.0005)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    run()
-    done.set()
-    watcher.join()
-    return max(0, peak[0] - before) * os.sysconf('SC_PAGE_SIZE') / 2**20
-
-
-def resident():
-    return int(Path('/proc/self/statm').read_text().split()[1])
+    with profile(
+        activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True
+    ) as profiler:
+        run()
+    changes = sorted(
+        (event.start_ns(), event.nbytes())
+        for event in profiler.profiler.kineto_results.events()
+        if event.name() == '[memory]'
+    )
+    return max(accumulate(size for _, size in changes)) / 2**20
 
 
 def describe_machine():
@@ -322,7 +319,7 @@ def run_cases(args, device):
                 who: lambda pool=pool, step=step: step(pool)
                 for who, pool in rois.items()
             }
-            found = measure(runs, device, args.repeats, args.seconds)
+            found = measure(runs, device, args)
             yield {
                 'case': f'{name}, {suffix}',
                 'device': device,
@@ -336,7 +333,7 @@ def run_cases(args, device):
             who: lambda suppress=suppress, inputs=inputs: suppress(*inputs)
             for who, suppress in boxes.items()
         }
-        found = measure(runs, device, args.repeats, args.seconds)
+        found = measure(runs, device, args)
         yield {
             'case': name,
             'device': device,
@@ -352,7 +349,9 @@ def show(rows, machine, absent):
 
     console = Console()
     names = list(rows[0]['found'])
-    table = Table(title='Median ms, times ours, peak MiB')
+    table = Table(
+        title=f'Median ms ({machine["clock"]}), times ours, peak MiB'
+    )
     table.add_column('case')
     table.add_column('on')
     for name in names:
@@ -364,10 +363,9 @@ def show(rows, machine, absent):
         for name in names:
             one = row['found'][name]
             peak = one['peak_mib']
-            peak = '?' if peak is None else f'{peak:.0f}'
             ratio = one['median_s'] / ours
             cells.append(
-                f'{one["median_s"] * 1e3:.1f}  x{ratio:.2f}  {peak:>4}'
+                f'{one["median_s"] * 1e3:.1f}  x{ratio:.2f}  {peak:>4.0f}'
             )
         table.add_row(row['case'], row['device'], *cells, row['apart'])
     console.print(table)
@@ -383,6 +381,7 @@ def show(rows, machine, absent):
 
 def main(argv=None):
     args = parse_args(argv)
+    os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # the profiler is chatty
     import torch
 
     if args.threads:
@@ -394,7 +393,7 @@ def main(argv=None):
     absent = find_contenders()[2]
     if not has_gpu:
         devices, absent['GPU'] = ['cpu'], 'torch sees none'
-    machine = describe_machine()
+    machine = describe_machine() | {'clock': args.clock}
     rows = []
     for device in devices:
         for row in run_cases(args, device):

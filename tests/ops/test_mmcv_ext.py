@@ -119,8 +119,11 @@ def test_nms_of_mmcv_with_its_other_arguments():
     from mmcv.ops import nms as mmcv_nms
 
     boxes, scores = crowd()
+    boxes = boxes / 10  # a pixel more makes a difference
     some = (scores > 0.3).nonzero()[:, 0]
     expected = some[nms(boxes[some], scores[some], 0.4, 1)][:7]
+    without = some[nms(boxes[some], scores[some], 0.4, 0)][:7]
+    assert expected.tolist() != without.tolist()
     _, kept = mmcv_nms(
         boxes, scores, 0.4, offset=1, score_threshold=0.3, max_num=7
     )

@@ -74,12 +74,12 @@ def test_hand_made(boxes, scores, threshold, offset, expected):
 
 @st.composite
 def crowds(draw):
-    """Boxes on a coarse grid: ties, duplicates, lines, points, IoU 1/2."""
+    """Boxes on a coarse grid: ties, duplicates, lines, points, inside out."""
     number = draw(st.integers(0, 12))
-    cell = st.integers(0, 4)
+    cell, size = st.integers(0, 4), st.integers(-1, 4)
     boxes = draw(
         st.lists(
-            st.tuples(cell, cell, cell, cell).map(
+            st.tuples(cell, cell, size, size).map(
                 lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
             ),
             min_size=number,
@@ -155,6 +155,7 @@ def test_inputs_are_left_alone_and_may_need_gradients():
         ({'boxes': torch.zeros(3, 5)}, r'boxes .* \(3, 5\)'),
         ({'scores': torch.zeros(2)}, r'\(3,\) as boxes do, got \(2,\)'),
         ({'iou_threshold': 1.5}, 'got 1.5'),
+        ({'iou_threshold': -0.5}, 'got -0.5'),
         ({'offset': 2}, 'offset must be 0 or 1, got 2'),
     ],
 )
