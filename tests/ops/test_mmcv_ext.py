@@ -121,11 +121,11 @@ def test_nms_of_mmcv_with_its_other_arguments():
     boxes, scores = crowd()
     boxes = boxes / 10  # a pixel more makes a difference
     some = (scores > 0.3).nonzero()[:, 0]
-    expected = some[nms(boxes[some], scores[some], 0.4, 1)][:7]
-    without = some[nms(boxes[some], scores[some], 0.4, 0)][:7]
+    expected = some[nms(boxes[some], scores[some], 0.4, 1)][:60]
+    without = some[nms(boxes[some], scores[some], 0.4, 0)][:60]
     assert expected.tolist() != without.tolist()
     _, kept = mmcv_nms(
-        boxes, scores, 0.4, offset=1, score_threshold=0.3, max_num=7
+        boxes, scores, 0.4, offset=1, score_threshold=0.3, max_num=60
     )
     assert kept.tolist() == expected.tolist()
 
