@@ -63,13 +63,14 @@ def compare_keys(
 
     A 'module.' in front (a model saved inside DDP) is dropped as mmengine
     does, and BatchNorm's step counters may be missing (models of before 2019).
+    What a module saves by ``get_extra_state`` has no shape to compare.
     """
     theirs = {re.sub(r'^module\.', '', k): v for k, v in state_dict.items()}
     ours = model.state_dict()
     matched, differing = [], []
     for key in ours.keys() & theirs.keys():
         shapes = [tuple(getattr(d[key], 'shape', ())) for d in (ours, theirs)]
-        if shapes[0] == shapes[1]:
+        if shapes[0] == shapes[1] or key.endswith('_extra_state'):
             matched.append(key)
         else:
             differing.append((key, *shapes))

@@ -146,6 +146,19 @@ def test_the_best_checkpoint_follows_the_metric(tmp_path):
     assert all(torch.equal(saved[0][k], saved[1][k]) for k in saved[0])
 
 
+def test_a_step_that_is_saved_twice_counts_once(tmp_path):
+    changes = {
+        'default_hooks.checkpoint.save_best': 'mAP',
+        **validation([0.1, 0.2, 0.3]),
+    }
+    train(tmp_path, **changes)
+    assert checkpoints(tmp_path) == [
+        'best_mAP_epoch_3.pth',
+        'epoch_2.pth',
+        'epoch_3.pth',
+    ]
+
+
 def test_the_old_best_goes_after_the_new_one_came(tmp_path, monkeypatch):
     seen = []
     unlink = Path.unlink
@@ -203,6 +216,7 @@ def test_resuming_takes_the_newest_intact_file(damage, tmp_path):
 
 
 def test_nothing_to_resume_starts_anew(tmp_path):
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_7.pth'))
     runner = train(tmp_path, resume=True)
     assert runner.iter == 9
     log = next(tmp_path.glob('*/*.log')).read_text()

@@ -287,7 +287,7 @@ def test_a_cache_that_cannot_be_made_is_named(tmp_path):
     with (
         serve({NAME: DATA}) as server,
         pytest.raises(
-            CheckpointError, match=r'cannot be created.*Set MMPS_CACHE'
+            CheckpointError, match=r'nothing can be cached here.*Set MMPS_C'
         ),
     ):
         fetch(f'{server.url}/{NAME}', folder=tmp_path / 'file' / 'cache')

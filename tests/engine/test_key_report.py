@@ -55,6 +55,25 @@ def test_another_number_of_identities_is_refused(wanted):
         check_state_dict(Table(3), Table(wanted).state_dict(), 'x')
 
 
+def test_extra_state_has_no_shape():
+    class Named(nn.Module):
+        def __init__(self, names):
+            super().__init__()
+            self.names = names
+
+        def get_extra_state(self):
+            return torch.tensor(list(self.names.encode()))
+
+        def set_extra_state(self, state):
+            self.names = bytes(state.tolist()).decode()
+
+    model = nn.ModuleDict({'oim': Named('')})
+    theirs = nn.ModuleDict({'oim': Named('p1 p2')}).state_dict()
+    assert check_state_dict(model, theirs, 'x').fits
+    with pytest.raises(CheckpointError, match=r'missing     oim\._extra'):
+        check_state_dict(model, {}, 'x')
+
+
 def test_wrapped_and_old_checkpoints_fit():
     theirs = {f'module.{k}': v for k, v in make_model().state_dict().items()}
     del theirs['module.1.num_batches_tracked']

@@ -4,7 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmdet.registry import HOOKS
 from mmdet.structures import DetDataSample
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import get_priority
 
 from mmps.engine import NonFiniteLossHook
 
@@ -67,3 +70,9 @@ def test_a_run_that_diverges_by_itself_stops(tmp_path):
     with pytest.raises(FloatingPointError, match=r'loss_size=(inf|nan)'):
         train(tmp_path, **{'optim_wrapper.optimizer.lr': 1e30})
     assert list(tmp_path.glob('*.pth')) == []
+
+
+def test_the_hook_runs_before_all_that_saves_or_averages():
+    hooks = dict(type='NonFiniteLossHook'), dict(type='EMAHook')
+    ours, theirs = (get_priority(HOOKS.build(h).priority) for h in hooks)
+    assert ours < theirs < get_priority(CheckpointHook.priority)

@@ -52,9 +52,8 @@ def test_a_resumed_run_with_ema_amp_and_accumulation(tmp_path):
         **validation([0.1, 0.2, 0.3]),
     }
     ema = dict(type='EMAHook', momentum=0.3)
-    whole = fingerprint(
-        train(tmp_path / 'whole', custom_hooks=[ema], **options)
-    )
+    options['custom_hooks'] = [ema]
+    whole = fingerprint(train(tmp_path / 'whole', **options))
     stop = dict(type='StopHook', epoch=2)
     with pytest.raises(Stop):
         train(tmp_path / 'parts', **{**options, 'custom_hooks': [ema, stop]})

@@ -1,5 +1,6 @@
 """A small training run with every kind of randomness, for these tests."""
 
+import copy
 import hashlib
 import itertools
 import multiprocessing as mp
@@ -141,7 +142,7 @@ def make_config(work_dir, **changes) -> Config:
         experiment_name=f'toy{next(_NUMBER)}',
     )
     cfg = Config(cfg)
-    cfg.merge_from_dict(changes)
+    cfg.merge_from_dict(copy.deepcopy(changes))  # mmengine changes them
     return cfg
 
 
