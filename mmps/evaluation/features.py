@@ -203,10 +203,11 @@ class Features:
                     f"protocol '{name}': {len(asked)} queries but "
                     f'{len(protocol.galleries)} galleries'
                 )
-            if ((asked < 0) | (asked >= len(self.queries))).any():
+            wrong = (asked < 0) | (asked >= len(self.queries))
+            if wrong.any():
                 raise ValueError(
-                    f"protocol '{name}' asks for query {asked.max()}; the "
-                    f'test set has {len(self.queries)}'
+                    f"protocol '{name}' asks for query "
+                    f'{asked[wrong][0]}; the test set has {len(self.queries)}'
                 )
 
 

@@ -279,7 +279,7 @@ class Positives:
             )
         first = np.arange(len(image))
         if duplicates != 'oim' and len(image):
-            key = gallery * max(boxes.num_images, image.max() + 1) + image
+            key = gallery * (image.max() + 1) + image
             first = np.sort(np.unique(key, return_index=True)[1])
         counted = gallery[first] if duplicates == 'unique' else gallery
         gallery, image, bboxes = gallery[first], image[first], bboxes[first]

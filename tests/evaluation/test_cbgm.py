@@ -122,6 +122,9 @@ def test_the_query_is_not_its_own_context():
     query = (Query(0, PLACES[0] + [5, 0, 5, 0], 'p'),)
     matching = ContextMatching(boxes, query, k1=1, k2=5)
     assert matching.context(0).tolist() == [1, 2]
+    query = (Query(0, PLACES[0] * [1, 1, 1, 0.5], 'p'),)  # IoU exactly 0.5
+    matching = ContextMatching(boxes, query, k1=1, k2=5)
+    assert matching.context(0).tolist() == [1, 2]
     query = (Query(0, PLACES[4], 'p'),)  # the detector missed the query
     matching = ContextMatching(boxes, query, k1=1, k2=2)
     assert matching.context(0).tolist() == [0, 1]

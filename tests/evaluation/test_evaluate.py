@@ -36,6 +36,20 @@ def test_rows_and_figures_bear_the_names_of_the_design():
         assert kind is (float if key.split('/')[1] in ratios else int)
 
 
+def test_defaults_are_the_standard_rows_at_half():
+    features = random_features(0)
+    result = evaluate(features)
+    rows = {key.split('/')[0] for key in result}
+    assert rows == {'det', 'first', 'second'}
+    scores = features.detections.scores
+    assert result['det/boxes'] == (scores >= 0.5).sum() < len(scores)
+
+
+def test_one_image_and_one_neighbour_are_enough_for_cbgm():
+    result = evaluate(random_features(0), cbgm={'k1': 1, 'k2': 1})
+    assert 'first+cbgm/mAP' in result
+
+
 def test_options_leave_the_standard_rows_alone():
     features = random_features(1)
     alone = evaluate(features)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mmps.evaluation.features import Boxes, Features, gather, iou
+from mmps.structures import Gallery, Protocol
 from tests.evaluation import reference
 from tests.evaluation.random_sets import random_boxes, random_features
 
@@ -132,7 +133,7 @@ def no_embeddings(records):
         (unknown_query, r"'s0\.jpg' answers query 99"),
         (no_embeddings, 'the model gives no embeddings'),
         (
-            lambda r: change(r[0], 'bboxes', np.nan),
+            lambda r: change(r[0], 'bboxes', [1, 2, 3, np.nan]),
             r"detections of image 's0\.jpg', box 0: coordinates are not",
         ),
         (
@@ -208,3 +209,70 @@ def test_detection_alone_needs_neither_queries_nor_embeddings():
     bare = gather(records, features.image_names)
     assert bare.detections.embeddings is None
     assert len(bare.detections) == len(features.detections)
+
+
+@pytest.mark.parametrize(
+    ('offsets', 'message'),
+    [
+        ([], 'offsets do not cut 3 boxes'),
+        ([0, 2, 1, 3], 'offsets do not cut 3 boxes'),
+        ([1, 2, 2, 3], 'offsets do not cut 3 boxes'),
+        ([0, 2, 2, 4], 'offsets do not cut 3 boxes'),
+        ([0, 2, 3], 'boxes of 2 images, but the test set has 3'),
+        ([0, 2, 2, 3], None),
+    ],
+)
+def test_offsets_must_fit(offsets, message):
+    boxes = Boxes(
+        random_boxes(np.random.default_rng(0), 3),
+        np.ones(3, np.float32),
+        None,
+        np.array(offsets, np.int64),
+    )
+    if message is None:
+        boxes.check('detections', ['a', 'b', 'c'])
+    else:
+        with pytest.raises(ValueError, match=message):
+            boxes.check('detections', ['a', 'b', 'c'])
+
+
+def test_shapes_must_fit():
+    features = big()
+    found = features.detections
+    for changed in (
+        {'scores': found.scores[1:]},
+        {'bboxes': found.bboxes[:, :3]},
+        {'embeddings': found.embeddings[1:]},
+    ):
+        with pytest.raises(ValueError, match='expected'):
+            dataclasses.replace(
+                features, detections=dataclasses.replace(found, **changed)
+            )
+    with pytest.raises(ValueError, match='identities for'):
+        dataclasses.replace(features, gt_ids=features.gt_ids[1:])
+    with pytest.raises(ValueError, match='query embeddings for'):
+        dataclasses.replace(
+            features, query_embeddings=features.query_embeddings[1:]
+        )
+
+
+@pytest.mark.parametrize(
+    ('queries', 'num_galleries', 'message'),
+    [
+        ([0, 0], 1, '2 queries but 1 galleries'),
+        ([99], 1, 'asks for query 99'),
+        ([-1], 1, 'asks for query -1'),
+    ],
+)
+def test_protocol_must_fit_the_queries(queries, num_galleries, message):
+    gallery = Gallery(np.array([0]), np.array([], int), np.zeros((0, 4)))
+    protocol = Protocol(np.array(queries), (gallery,) * num_galleries)
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(big(), protocols={'p': protocol})
+
+
+def test_query_in_an_image_that_does_not_exist():
+    features = big()
+    lost = dataclasses.replace(features.queries[0], image=99)
+    with pytest.raises(ValueError, match='query 0 lies in image 99 of'):
+        dataclasses.replace(features, queries=(lost, *features.queries[1:]))

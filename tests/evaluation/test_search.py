@@ -333,10 +333,12 @@ def test_detected_query_is_the_best_overlapping_detection():
 @pytest.mark.parametrize(
     ('listed', 'positives', 'message'),
     [
-        ([1], [0], '1 times a positive but 0 times in the gallery'),
+        ([1], [0], 'image 0 is 1 times a positive but 0 times in the'),
+        ([0], [0, 1], 'image 1 is 1 times a positive but 0 times'),
         ([0, 1], [0, 0], '2 times a positive but 1 times'),
         ([0, 7], [0], 'image 7 of 2 images'),
-        ([0, 1], [7], 'positives in image 7'),
+        ([0, 1], [0, 2], 'positives in image 0 to 2, but there are 2'),
+        ([0, 1], [-1, 0], 'positives in image -1 to 0'),
     ],
 )
 def test_gallery_that_does_not_fit_is_refused(listed, positives, message):
