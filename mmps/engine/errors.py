@@ -17,6 +17,6 @@ class CheckpointError(RuntimeError):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f'{self.file}: {self.problem}' + (
-            f'. {self.hint}' if self.hint else ''
-        )
+        separator = '\n' if '\n' in self.problem else '. '
+        text = f'{self.file}: {self.problem}'
+        return f'{text}{separator}{self.hint}' if self.hint else text

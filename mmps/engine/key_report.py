@@ -116,7 +116,7 @@ def check_state_dict(
     raise CheckpointError(
         filename,
         f'does not fit this {type(model).__name__}: {report.table()}',
-        '\nCheck that config and checkpoint belong together (backbone, '
+        'Check that config and checkpoint belong together (backbone, '
         'number of identities, method). To fine-tune from it all the same, '
         'list the prefixes of such keys in default_hooks.strict_load.allow, '
         f'for example {bad[0].rsplit(".", 1)[0]!r}',
