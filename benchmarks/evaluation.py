@@ -221,6 +221,7 @@ def machine() -> dict:
     return {
         'cpu': name,
         'cores': len(os.sched_getaffinity(0)),
+        'threads': os.environ.get('OMP_NUM_THREADS', 'default'),
         'load': round(os.getloadavg()[0], 1),
         'python': platform.python_version(),
         'numpy': numpy.__version__,

@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
-from mmengine.runner import Runner
 
 from mmps.engine import enable_amp, launched
+from mmps.engine.runner import QuietRunner
 from mmps.evaluation.report import write_json
 
 #: In place of a checkpoint: test the weights that training would start from.
@@ -83,7 +83,7 @@ def run_training(
 
 
 def _train(cfg: Config) -> None:
-    Runner.from_cfg(cfg).train()
+    QuietRunner.from_cfg(cfg).train()
 
 
 def run_test(
@@ -123,7 +123,7 @@ def run_test(
 
 
 def _test(cfg: Config, untrained: bool) -> dict[str, float]:
-    runner = Runner.from_cfg(cfg)
+    runner = QuietRunner.from_cfg(cfg)
     if untrained:
         runner.model.init_weights()
     return runner.test()

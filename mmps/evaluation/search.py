@@ -34,7 +34,7 @@ from mmps.structures import Gallery, Protocol, Query
 DUPLICATES = ('seqnet', 'oim', 'unique')
 TOP_K = (1, 5, 10)
 #: Queries per matrix product; changes memory, never a result.
-BLOCK = 64
+BLOCK = 256
 
 Revise = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
 

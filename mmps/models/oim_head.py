@@ -11,8 +11,9 @@ Person Search", CVPR 2017, section 3.1.
 
 import torch
 import torch.nn.functional as F
+from mmcv.cnn import build_norm_layer
 from mmdet.registry import MODELS
-from mmdet.utils import ConfigType, OptMultiConfig
+from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -21,10 +22,18 @@ from torch import Tensor, nn
 class OIMHead(BaseModule):
     """One linear layer, then L2 normalisation; trained by the OIM loss.
 
+    Averages over conv5 are positive, so that the embeddings of a fresh network
+    all point the same way, and the OIM loss is slow to part them. A
+    normalisation layer takes their mean off; networks that start from
+    scratch need one (docs/results.md has the measurement).
+
     Args:
         in_channels: C.
-        feat_dim: D.
         loss_oim: Config of the ``OIMLoss``; its ``feat_dim`` is set here.
+        feat_dim: D.
+        norm_cfg: Config of a normalisation layer between the two steps,
+            ``dict(type='BN1d')`` in Chen et al., "Norm-Aware Embedding for
+            Efficient Person Search", CVPR 2020. None as Xiao et al.
         init_cfg: How weights start. The default (normal, std 0.01, bias 0)
             is this project's choice.
     """
@@ -34,12 +43,18 @@ class OIMHead(BaseModule):
         in_channels: int,
         loss_oim: ConfigType,
         feat_dim: int = 256,
+        norm_cfg: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
         if init_cfg is None:
             init_cfg = dict(type='Normal', layer='Linear', std=0.01)
         super().__init__(init_cfg)
         self.fc = nn.Linear(in_channels, feat_dim)
+        self.norm = (
+            nn.Identity()
+            if norm_cfg is None
+            else build_norm_layer(norm_cfg, feat_dim)[1]
+        )
         self.loss_oim = MODELS.build({**loss_oim, 'feat_dim': feat_dim})
 
     def forward(self, pooled: Tensor) -> Tensor:
@@ -52,7 +67,7 @@ class OIMHead(BaseModule):
             (R, D), rows of unit length, float32 also inside autocast.
         """
         with torch.autocast(pooled.device.type, enabled=False):
-            embeddings = self.fc(pooled.to(self.fc.weight.dtype))
+            embeddings = self.norm(self.fc(pooled.to(self.fc.weight.dtype)))
             return F.normalize(embeddings, dim=1)
 
     def loss(self, pooled: Tensor, ids: Tensor) -> dict[str, Tensor]:

@@ -6,15 +6,15 @@ BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 
 
 def conv(state, name, out_channels, in_channels, size):
-    state[f'{name}.weight'] = torch.randn(
-        out_channels, in_channels, size, size
-    )
+    weight = torch.randn(out_channels, in_channels, size, size)
+    # keeps the variance from layer to layer
+    state[f'{name}.weight'] = weight * (2 / weight[0].numel()) ** 0.5
 
 
 def norm(state, name, channels):
     state[f'{name}.weight'] = torch.rand(channels)
-    state[f'{name}.bias'] = torch.randn(channels)
-    state[f'{name}.running_mean'] = torch.randn(channels)
+    state[f'{name}.bias'] = 0.1 * torch.randn(channels)
+    state[f'{name}.running_mean'] = 0.1 * torch.randn(channels)
     state[f'{name}.running_var'] = torch.rand(channels) + 0.5
     state[f'{name}.num_batches_tracked'] = torch.tensor(0)
 

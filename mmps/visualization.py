@@ -1,0 +1,186 @@
+"""Pictures of what a search found.
+
+Symbols used in this file:
+    M   detections of all images together, after the score cut
+    k   ranked detections that are shown
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from mmps.evaluation.evaluate import select
+from mmps.evaluation.features import Boxes, Features
+from mmps.evaluation.search import Positives, candidates, listings, on_grid
+
+#: Colours of frames, blue green red.
+QUERY, RIGHT, WRONG = (180, 120, 0), (0, 160, 0), (0, 0, 210)
+TILE_HEIGHT, TILE_WIDTH, BORDER, CAPTION = 168, 84, 4, 18
+
+
+class Ranking(NamedTuple):
+    """The best detections for one query.
+
+    Attributes:
+        rows: (k,) of the detections, in falling similarity.
+        similarity: (k,) cosine to the query.
+        is_right: (k,) bool, whether it is the true positive of its image.
+    """
+
+    rows: np.ndarray
+    similarity: np.ndarray
+    is_right: np.ndarray
+
+
+def rank(
+    features: Features, boxes: Boxes, protocol: str, position: int, top: int
+) -> Ranking:
+    """Rank the gallery of one query, as the score does.
+
+    Args:
+        features: Of the whole test set.
+        boxes: Its detections after the score cut.
+        protocol: Name of the protocol.
+        position: Which of its queries.
+        top: k.
+    """
+    asked = features.protocols[protocol]
+    gallery = asked.galleries[position]
+    query = features.query_embeddings[int(asked.queries[position])]
+    listed = listings(protocol, position, gallery, boxes.num_images)
+    rows = candidates(listed, boxes, 'seqnet')
+    similarity = on_grid(boxes.embeddings[rows]) @ on_grid(query)
+    best = np.argsort(-similarity, kind='stable')[:top]
+    on_person = Positives.find(protocol, boxes, asked, 'seqnet')
+    start, end = on_person.offsets[position : position + 2]
+    matched = set()
+    for entry in np.unique(on_person.entry[start:end]):
+        near = on_person.rows[start:end][on_person.entry[start:end] == entry]
+        values = on_grid(boxes.embeddings[near]) @ on_grid(query)
+        matched.add(int(near[values.argmax()]))
+    right = np.array([int(row) in matched for row in rows[best]], bool)
+    return Ranking(rows[best], similarity[best], right)
+
+
+def ranking_sheet(
+    features: Features,
+    image_dir: str | Path,
+    protocol: str,
+    positions: list[int],
+    *,
+    det_thr: float = 0.5,
+    top: int = 8,
+) -> np.ndarray:
+    """Draw one line per query: the query, then what was ranked first.
+
+    Blue frames are queries, green ones the person, red ones someone else;
+    the number is the cosine similarity.
+
+    Args:
+        features: Of the whole test set.
+        image_dir: Folder of the images.
+        protocol: Name of the protocol.
+        positions: Which of its queries.
+        det_thr: Detections below this score are not there.
+        top: Detections per query.
+
+    Returns:
+        (height, width, 3) uint8, blue green red.
+    """
+    boxes = features.detections.above(det_thr)
+    lines = []
+    for position in positions:
+        number = int(features.protocols[protocol].queries[position])
+        query = features.queries[number]
+        shown = [(query.image, query.bbox, QUERY, 'query')]
+        best = rank(features, boxes, protocol, position, top)
+        for row, value, right in zip(*best, strict=True):
+            colour = RIGHT if right else WRONG
+            image = int(boxes.image[row])
+            shown.append((image, boxes.bboxes[row], colour, f'{value:.2f}'))
+        line = [_tile(features, image_dir, *what) for what in shown]
+        blank = np.full_like(line[0], 255)
+        line += [blank] * (top + 1 - len(line))
+        lines.append(np.hstack(line))
+    return np.vstack(lines)
+
+
+def save_ranking_sheet(
+    features: Features,
+    image_dir: str | Path,
+    out: str | Path,
+    *,
+    protocol: str,
+    num_queries: int = 6,
+    top: int = 8,
+    det_thr: float = 0.5,
+) -> None:
+    """Write a sheet of queries that are spread evenly over a protocol.
+
+    Raises:
+        ValueError: The protocol is not in the features.
+        FileNotFoundError: An image is not in ``image_dir``.
+        OSError: The picture cannot be written.
+    """
+    select(features.protocols, [protocol])
+    available = len(features.protocols[protocol].queries)
+    chosen = np.linspace(0, available - 1, min(num_queries, available))
+    sheet = ranking_sheet(
+        features,
+        image_dir,
+        protocol,
+        [int(position) for position in chosen],
+        det_thr=det_thr,
+        top=top,
+    )
+    if not cv2.imwrite(str(out), sheet):
+        raise OSError(f'{out} cannot be written')
+
+
+def _tile(
+    features: Features,
+    image_dir: str | Path,
+    image: int,
+    bbox: np.ndarray,
+    colour: tuple[int, int, int],
+    caption: str,
+) -> np.ndarray:
+    """Crop a box with a little around it into a framed tile."""
+    path = Path(image_dir) / features.image_names[image]
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise FileNotFoundError(
+            f'{path} is missing or no picture; give the folder that holds the '
+            'images of this test set'
+        )
+    x1, y1, x2, y2 = bbox
+    # a window of the tile's shape around the box, as the border permits
+    height = max(y2 - y1, (x2 - x1) * TILE_HEIGHT / TILE_WIDTH) * 1.08
+    size = (height * TILE_WIDTH / TILE_HEIGHT, height)
+    patch = cv2.getRectSubPix(
+        picture,
+        (max(1, round(size[0])), max(1, round(size[1]))),
+        ((x1 + x2) / 2, (y1 + y2) / 2),
+    )
+    patch = cv2.resize(
+        patch, (TILE_WIDTH, TILE_HEIGHT), interpolation=cv2.INTER_CUBIC
+    )
+    patch = cv2.copyMakeBorder(
+        patch, *(BORDER,) * 4, cv2.BORDER_CONSTANT, value=colour
+    )
+    tile = cv2.copyMakeBorder(
+        patch, 2, CAPTION, 2, 2, cv2.BORDER_CONSTANT, value=(255, 255, 255)
+    )
+    cv2.putText(
+        tile,
+        caption,
+        (BORDER, tile.shape[0] - 5),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        0.42,
+        colour,
+        1,
+        cv2.LINE_AA,
+    )
+    return tile

@@ -1,0 +1,164 @@
+"""Every config that we ship, taken at its word."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+
+from tests.models.build import batch, scene
+from tests.models.torchvision_names import torchvision_state
+
+ROOT = Path(__file__).parents[1] / 'configs'
+CONFIGS = sorted(p for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
+NAME = re.compile(
+    r'(?P<method>det|oim)_r(?P<depth>18|50)(_w(?P<weight>0\.\d))?'
+    r'(?P<data>|_prw|_synth|_tiny)'
+)
+#: labelled training identities, size of the queue, network input
+DATA = {
+    '': (5532, 5000, (1000, 600)),
+    '_prw': (483, 500, (1500, 900)),
+    '_synth': (150, 500, (320, 240)),
+    '_tiny': (40, 500, (320, 240)),
+}
+
+
+def load(path):
+    return Config.fromfile(path, import_custom_modules=False)
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda p: p.stem)
+def path(request):
+    return request.param
+
+
+def test_there_is_a_config_for_every_weight_of_the_paper():
+    names = {p.stem for p in CONFIGS}
+    for depth in (18, 50):
+        for data in ('', '_prw', '_synth'):
+            assert f'det_r{depth}{data}' in names
+            for weight in ('', '_w0.6', '_w0.3', '_w0.1'):
+                assert f'oim_r{depth}{weight}{data}' in names
+
+
+def test_a_config_is_what_its_name_says(path):
+    name, cfg = NAME.fullmatch(path.stem), load(path)
+    assert name is not None
+    assert path.parent.name == name['method']
+    assert cfg.model.backbone.depth == int(name['depth'])
+    num_ids, queue_size, scale = DATA[name['data']]
+    resize = next(
+        t for t in cfg.train_dataloader.dataset.pipeline if t.type == 'Resize'
+    )
+    assert resize.scale == scale
+    if name['method'] == 'det':
+        assert 'oim_head' not in cfg.model.roi_head
+        assert cfg.test_evaluator.protocols == []
+        return
+    loss = cfg.model.roi_head.oim_head.loss_oim
+    assert (loss.num_ids, loss.queue_size) == (num_ids, queue_size)
+    assert loss.loss_weight == float(name['weight'] or 1.0)
+    assert 'protocols' not in cfg.test_evaluator
+
+
+def test_a_config_is_one_sentence(path):
+    lines = [
+        line
+        for line in path.read_text().splitlines()
+        if line and not line.startswith('#')
+    ]
+    assert len(lines) <= 15
+
+
+def test_both_halves_of_the_network_come_from_one_checkpoint(path):
+    model = load(path).model
+    half = model.roi_head.shared_head
+    assert model.backbone.init_cfg == half.init_cfg
+    assert model.backbone.depth == half.depth
+    assert model.backbone.norm_eval == half.norm_eval
+    assert model.backbone.norm_cfg == half.norm_cfg
+    if half.init_cfg is None:  # from scratch: every BatchNorm trains
+        assert not model.backbone.norm_eval
+        assert model.backbone.norm_cfg.requires_grad
+        assert model.backbone.frozen_stages == -1
+    else:
+        depth = model.backbone.depth
+        assert half.init_cfg.checkpoint == f'torchvision://resnet{depth}'
+
+
+def test_training_and_testing_see_the_same_data_set(path):
+    cfg = load(path)
+    train, test = cfg.train_dataloader.dataset, cfg.test_dataloader.dataset
+    assert (train.type, train.data_root) == (test.type, test.data_root)
+    assert (train.split, test.split) == ('train', 'test')
+    assert not Path(train.data_root).is_absolute()
+    assert cfg.val_dataloader == cfg.test_dataloader
+    assert cfg.val_evaluator == cfg.test_evaluator
+    kinds = [t.type for t in test.pipeline]
+    # annotations and queries stay in original pixels
+    assert kinds.index('LoadTrackAnnotations') > kinds.index('Resize')
+    assert 'RandomFlip' not in kinds
+
+
+def test_every_model_builds_and_predicts(path):
+    cfg = load(path).model
+    cfg.test_cfg.rpn.max_per_img = 4  # conv5 on 300 RoIs takes its time
+    model = MODELS.build(cfg)
+    model.eval()
+    with torch.no_grad():
+        (sample,) = model.predict(
+            *batch(model, scene([[10, 10, 40, 90]]), training=False)
+        )
+    assert sample.pred_instances.bboxes.shape[1] == 4
+    if 'oim_head' in cfg.roi_head:
+        assert sample.gt_instances.embeddings.shape == (1, 256)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('depth', [18, 50])
+def test_a_step_at_600_pixels_from_torchvision_weights(depth, tmp_path):
+    state = torchvision_state(depth)
+    torch.save(state, tmp_path / 'resnet.pth')
+    cfg = load(ROOT / 'oim' / f'oim_r{depth}.py').model
+    for half in (cfg.backbone, cfg.roi_head.shared_head):
+        half.init_cfg.checkpoint = str(tmp_path / 'resnet.pth')
+    model = MODELS.build(cfg)
+    model.init_weights()
+    loaded = {**model.backbone.state_dict()}
+    loaded.update(model.roi_head.shared_head.state_dict())
+    assert set(loaded) == {k for k in state if not k.startswith('fc.')}
+    for key, value in loaded.items():
+        assert torch.equal(value, state[key]), key
+
+    people = [[100, 50, 220, 400], [500, 100, 620, 480], [700, 20, 800, 300]]
+    scenes = [
+        scene(people, [5531, 17, -1], shape=(600, 800)),
+        scene(people[:1], [17], shape=(600, 1000), seed=1),
+    ]
+    model.train()
+    losses = model.loss(*batch(model, *scenes, training=True))
+    loss = sum(
+        value if torch.is_tensor(value) else sum(value)
+        for key, value in losses.items()
+        if 'loss' in key
+    )
+    loss.backward()
+    assert loss.isfinite()
+    # the first loss of an empty table is ln(P + Q)
+    assert float(losses['loss_oim'].detach()) == pytest.approx(
+        9.2617, abs=1e-3
+    )
+    table = model.roi_head.oim_head.loss_oim.table
+    assert table.any(dim=1).nonzero().flatten().tolist() == [17, 5531]
+    # conv1 and conv2 are frozen, as is every BatchNorm
+    assert model.backbone.layer1[0].conv1.weight.grad is None
+    assert model.backbone.layer2[0].conv1.weight.grad is not None
+    assert model.backbone.layer3[0].bn1.weight.grad is None
+
+    model.eval()
+    with torch.no_grad():
+        results = model.predict(*batch(model, *scenes, training=False))
+    assert [len(r.gt_instances.embeddings) for r in results] == [3, 1]

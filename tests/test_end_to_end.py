@@ -1,0 +1,249 @@
+"""The tools, run as a user runs them, on drawn scenes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+ROOT = Path(__file__).parents[1]
+EPOCHS = 3
+CONFIG = """
+_base_ = '{root}/configs/oim/oim_r18_tiny.py'
+# as small as a network can be, on a few scenes
+model = dict(
+    backbone=dict(base_channels=8),
+    rpn_head=dict(in_channels=32, feat_channels=32),
+    roi_head=dict(
+        bbox_roi_extractor=dict(output_size=4),
+        shared_head=dict(base_channels=8),
+        bbox_head=dict(in_channels=64),
+        oim_head=dict(in_channels=64, feat_dim=16),
+    ),
+)
+scenes = dict(data_root='{data}')
+train_dataloader = dict(dataset=dict(indices=24, **scenes))
+val_dataloader = dict(dataset=scenes)
+test_dataloader = dict(dataset=scenes)
+train_cfg = dict(max_epochs={epochs}, val_interval={epochs})
+default_hooks = dict(logger=dict(interval=1))
+"""
+
+
+@pytest.fixture(scope='session')
+def data(tmp_path_factory):
+    out = tmp_path_factory.mktemp('data') / 'tiny'
+    run(
+        'tools/make_synthetic.py',
+        *('--layout', 'cuhk-sysu', '--size', 'tiny'),
+        *('--seed', '0', '--out', str(out), '--jobs', '1'),
+    )
+    return out
+
+
+@pytest.fixture(scope='session')
+def config(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp('config') / 'small.py'
+    text = CONFIG.format(root=ROOT, data=data, epochs=EPOCHS)
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.fixture(scope='session')
+def trained(config, tmp_path_factory):
+    """The work dir of an unbroken run of one process."""
+    work = tmp_path_factory.mktemp('trained')
+    run('tools/train.py', config, '--work-dir', str(work))
+    return work
+
+
+def environment():
+    return {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable}
+
+
+def run(*command, check=True):
+    """Run a tool; returns its return code and everything it printed."""
+    if command[0].endswith('.py'):
+        command = (sys.executable, *command)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=240,
+    )
+    assert not check or done.returncode == 0, done.stdout[-3000:]
+    return done.returncode, done.stdout
+
+
+def kill_when(text, *command):
+    """Start a tool and SIGKILL all of it once its output has ``text``."""
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        seen = []
+        for line in process.stdout:
+            seen.append(line)
+            if text in line:
+                os.killpg(process.pid, signal.SIGKILL)
+                break
+        process.stdout.read()
+    assert process.returncode == -signal.SIGKILL, ''.join(seen[-30:])
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        return str(server.getsockname()[1])
+
+
+def weights(work):
+    return torch.load(
+        work / f'epoch_{EPOCHS}.pth', map_location='cpu', weights_only=True
+    )
+
+
+def losses(work):
+    """Total loss of every step, in order."""
+    (path,) = sorted(work.glob('*/vis_data/scalars.json'))[-1:]
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [line['loss'] for line in lines if 'loss' in line]
+
+
+@pytest.mark.slow
+def test_training_learns(trained):
+    steps = losses(trained)
+    assert len(steps) == EPOCHS * 6
+    assert sum(steps[-6:]) < 0.9 * sum(steps[:6])
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_equals_unbroken(trained, config, tmp_path):
+    command = ('tools/train.py', config, '--work-dir', str(tmp_path))
+    kill_when('Epoch(train) [2][4/6]', sys.executable, *command)
+    assert not (tmp_path / 'epoch_2.pth').exists()
+    run(*command, '--resume')
+    whole, broken = weights(trained), weights(tmp_path)
+    assert whole['state_dict'].keys() == broken['state_dict'].keys()
+    for key, value in whole['state_dict'].items():
+        assert torch.equal(value, broken['state_dict'][key]), key
+    head = 'roi_head.oim_head.loss_oim'
+    assert whole['state_dict'][f'{head}.table'].any(dim=1).sum() > 5
+    assert whole['state_dict'][f'{head}.queue_head'] > 0
+    momenta = [c['optimizer']['state'] for c in (whole, broken)]
+    for number, state in momenta[0].items():
+        assert torch.equal(
+            state['momentum_buffer'], momenta[1][number]['momentum_buffer']
+        )
+
+
+@pytest.mark.slow
+def test_two_processes_are_killed_and_resume(config, tmp_path, monkeypatch):
+    work, start = tmp_path / 'work', ('tools/dist_train.sh', config, '2')
+    monkeypatch.setenv('PORT', free_port())
+    kill_when('Epoch(train) [2][2/3]', *start, '--work-dir', str(work))
+    # the killed group's workers may take a moment to let go of the port
+    time.sleep(0.5)
+    monkeypatch.setenv('PORT', free_port())
+    _, out = run(*start, '--work-dir', str(work), '--resume')
+    assert 'epoch_1.pth' in out
+    state = weights(work)['state_dict']
+    table = state['roi_head.oim_head.loss_oim.table']
+    norms = table[table.any(dim=1)].norm(dim=1)
+    torch.testing.assert_close(norms, torch.ones(len(norms)))
+    assert len(losses(work)) == 2 * 3  # epochs 2 and 3, half the steps each
+
+
+@pytest.mark.slow
+def test_two_processes_score_what_one_scores(
+    trained, config, tmp_path, monkeypatch
+):
+    checkpoint = str(trained / f'epoch_{EPOCHS}.pth')
+    one, two = tmp_path / 'one.json', tmp_path / 'two.json'
+    dump = tmp_path / 'features.npz'
+    options = ('--work-dir', str(tmp_path / 'work'), '--out')
+    run(
+        *('tools/test.py', config, checkpoint),
+        *(*options, str(one), '--dump', str(dump)),
+    )
+    monkeypatch.setenv('PORT', free_port())
+    run('tools/dist_test.sh', config, checkpoint, '2', *options, str(two))
+    result = json.loads(one.read_text())
+    assert result == json.loads(two.read_text())
+    assert result['G50/queries'] == 180
+    assert result['det/recall'] > 0
+    # and the dump scores the same, without the model
+    scored = tmp_path / 'scored.json'
+    run('tools/score.py', str(dump), '--out', str(scored))
+    assert json.loads(scored.read_text()) == result
+    picture = tmp_path / 'ranking.png'
+    run(
+        *('tools/show_ranking.py', str(dump)),
+        *(str(data_of(config) / 'Image/SSM'), '--protocol', 'G50'),
+        *('--out', str(picture)),
+    )
+    assert picture.stat().st_size > 10_000
+
+
+def data_of(config):
+    return Path(Config.fromfile(config).scenes.data_root)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_another_table_is_refused(trained, config, tmp_path):
+    checkpoint = str(trained / f'epoch_{EPOCHS}.pth')
+    out = tmp_path / 'out.json'
+    option = 'model.roi_head.oim_head.loss_oim.num_ids=41'
+    code, text = run(
+        *('tools/test.py', config, checkpoint, '--out', str(out)),
+        *('--work-dir', str(tmp_path), '--cfg-options', option),
+        check=False,
+    )
+    assert code != 0
+    assert 'roi_head.oim_head.loss_oim.table' in text
+    assert '(40, 16)' in text
+    assert '(41, 16)' in text
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_training_stops_at_a_loss_that_is_not_finite(config, tmp_path):
+    code, text = run(
+        *('tools/train.py', config, '--work-dir', str(tmp_path)),
+        *('--cfg-options', 'optim_wrapper.optimizer.lr=1e30'),
+        check=False,
+    )
+    assert code != 0
+    assert 'not finite' in text
+    assert '.jpg' in text
+    assert not list(tmp_path.glob('*.pth'))
+
+
+@pytest.mark.parametrize(
+    'tool', sorted(p.name for p in (ROOT / 'tools').glob('*.py'))
+)
+def test_help_is_quick(tool):
+    # importing torch takes over a second
+    code = (
+        f"import runpy, sys; sys.argv = ['{tool}', '--help']\n"
+        f"try: runpy.run_path('tools/{tool}', run_name='__main__')\n"
+        'except SystemExit: pass\n'
+        "assert not {'torch', 'mmps', 'numpy'} & set(sys.modules)"
+    )
+    _, text = run(sys.executable, '-c', code)
+    assert 'usage:' in text

@@ -1,0 +1,140 @@
+"""From nothing to search metrics: draw, train, test, print a table.
+
+What `make quickstart` runs. Every step is a command that you can run
+yourself; it is printed first. A second run resumes: finished data are kept
+and training goes on from its newest checkpoint.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+CONFIG = 'configs/oim/oim_r18_w0.1_tiny.py'
+DATA = 'data/synth-tiny'
+#: The gallery that the table shows.
+PROTOCOL = 'G50'
+ROOT = Path(__file__).parents[1]
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        '--work-dir',
+        default='work_dirs/quickstart',
+        help='logs, checkpoints, results and a picture [%(default)s]',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='handed to tools/train.py',
+    )
+    return parser.parse_args()
+
+
+def step(title: str, *command: str) -> float:
+    """Announce and run a command; returns the seconds it took.
+
+    Raises:
+        SystemExit: The command failed; its own message stands above.
+    """
+    print(f'\n[quickstart] {title}', flush=True)
+    print(f'$ python {shlex.join(command)}', flush=True)
+    start = time.time()
+    done = subprocess.run([sys.executable, *command])
+    if done.returncode:
+        sys.exit(f'[quickstart] "{title}" failed, see above')
+    return time.time() - start
+
+
+def main() -> None:
+    args = parse_args()
+    os.chdir(ROOT)
+    work = Path(args.work_dir)
+    out = {name: str(work / f'{name}.json') for name in ('before', 'after')}
+    dump = str(work / 'features.npz')
+    seconds = {}
+    seconds['data'] = step(
+        '1 of 5: draw scenes with people, in the CUHK-SYSU layout',
+        'tools/make_synthetic.py',
+        *('--layout', 'cuhk-sysu', '--size', 'tiny', '--seed', '0'),
+        *('--out', DATA),
+    )
+    seconds['test_untrained'] = step(
+        '2 of 5: test the untrained network',
+        *('tools/test.py', CONFIG, 'untrained'),
+        *('--work-dir', str(work), '--out', out['before']),
+    )
+    seconds['training'] = step(
+        '3 of 5: train it',
+        *('tools/train.py', CONFIG, '--work-dir', str(work), '--resume'),
+        # the test is a step of its own
+        *('--cfg-options', 'train_cfg.val_interval=1000'),
+        *args.cfg_options,
+    )
+    checkpoint = (work / 'last_checkpoint').read_text().strip()
+    seconds['test'] = step(
+        '4 of 5: test it, on people who were never in training',
+        *('tools/test.py', CONFIG, checkpoint),
+        *('--work-dir', str(work), '--out', out['after'], '--dump', dump),
+    )
+    picture = str(work / 'ranking.png')
+    seconds['picture'] = step(
+        '5 of 5: draw what was found',
+        *('tools/show_ranking.py', dump, f'{DATA}/Image/SSM'),
+        *('--protocol', PROTOCOL, '--out', picture),
+    )
+    results = {
+        name: json.loads(Path(path).read_text()) for name, path in out.items()
+    }
+    report(results, work / 'result.json', seconds)
+    print(f'Picture: {picture}')
+
+
+def report(results: dict, path: Path, seconds: dict[str, float]) -> None:
+    """Write result.json and print the table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    figures = ('mAP', 'top-1', 'top-5', 'top-10')
+    table = Table(title=f'search in galleries of {PROTOCOL[1:]}, in percent')
+    table.add_column('network')
+    for figure in (*figures, 'detection AP', 'recall'):
+        table.add_column(figure, justify='right')
+    for name, label in (('before', 'untrained'), ('after', 'trained')):
+        result = results[name]
+        numbers = [result[f'{PROTOCOL}/{figure}'] for figure in figures]
+        numbers += [result['det/AP'], result['det/recall']]
+        table.add_row(label, *(f'{100 * number:.1f}' for number in numbers))
+    path.write_text(
+        json.dumps(
+            dict(
+                config=CONFIG,
+                seconds={k: round(v, 1) for k, v in seconds.items()},
+                untrained=results['before'],
+                trained=results['after'],
+            ),
+            indent=2,
+        )
+        + '\n'
+    )
+    after = results['after']
+    print()
+    Console().print(table)
+    print(
+        f'{after[f"{PROTOCOL}/queries"]} queries; {after["det/gt"]} people in '
+        f'the test images, {after["det/found"]} found. All protocols: {path}'
+    )
+
+
+if __name__ == '__main__':
+    main()
