@@ -187,10 +187,15 @@ def test_query_answered_by_another_image_is_refused():
         gathered(features, records)
 
 
+def several_queries() -> Features:
+    return next(f for f in map(big, range(100)) if len(f.queries) > 2)
+
+
 def test_query_embedding_is_checked():
-    features = big()
-    wrong = features.query_embeddings * 0.5
-    with pytest.raises(ValueError, match=r'query 0 .*has length 0\.5'):
+    features = several_queries()
+    wrong = features.query_embeddings.copy()
+    wrong[1] *= 0.5
+    with pytest.raises(ValueError, match=r'query 1 .*has length 0\.5'):
         dataclasses.replace(features, query_embeddings=wrong)
 
 
@@ -260,7 +265,7 @@ def test_shapes_must_fit():
     ('queries', 'num_galleries', 'message'),
     [
         ([0, 0], 1, '2 queries but 1 galleries'),
-        ([99], 1, 'asks for query 99'),
+        ([0, 99], 2, 'asks for query 99'),
         ([-1], 1, 'asks for query -1'),
     ],
 )
@@ -271,8 +276,20 @@ def test_protocol_must_fit_the_queries(queries, num_galleries, message):
         dataclasses.replace(big(), protocols={'p': protocol})
 
 
+def test_query_one_beyond_the_last_is_refused():
+    features = several_queries()
+    gallery = Gallery(np.array([0]), np.array([], int), np.zeros((0, 4)))
+    number = len(features.queries)
+    protocol = Protocol(np.array([number]), (gallery,))
+    with pytest.raises(ValueError, match=f'asks for query {number}; the'):
+        dataclasses.replace(features, protocols={'p': protocol})
+
+
 def test_query_in_an_image_that_does_not_exist():
-    features = big()
-    lost = dataclasses.replace(features.queries[0], image=99)
-    with pytest.raises(ValueError, match='query 0 lies in image 99 of'):
-        dataclasses.replace(features, queries=(lost, *features.queries[1:]))
+    features = several_queries()
+    beyond = len(features.image_names)
+    for image in (-1, beyond):
+        lost = dataclasses.replace(features.queries[1], image=image)
+        queries = (features.queries[0], lost, *features.queries[2:])
+        with pytest.raises(ValueError, match=f'query 1 lies in .* {image} of'):
+            dataclasses.replace(features, queries=queries)
