@@ -2,8 +2,9 @@
 
 from mmps.evaluation.dump import read_dump, write_dump
 from mmps.evaluation.evaluate import evaluate
-from mmps.evaluation.features import Boxes, Features, gather
+from mmps.evaluation.features import Boxes, Features
 from mmps.evaluation.person_search_metric import PersonSearchMetric
+from mmps.evaluation.records import gather
 
 __all__ = [
     'Boxes',

@@ -11,11 +11,8 @@ import numpy as np
 from mmps.evaluation.cbgm import ContextMatching
 from mmps.evaluation.detection import score_detection
 from mmps.evaluation.features import Boxes, Features
-from mmps.evaluation.search import (
-    DUPLICATES,
-    detected_queries,
-    score_search,
-)
+from mmps.evaluation.galleries import DUPLICATES
+from mmps.evaluation.search import detected_queries, score_search
 from mmps.structures import Protocol
 
 

@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 
 from mmps.evaluation.dump import write_dump
 from mmps.evaluation.evaluate import check_options, evaluate, select
-from mmps.evaluation.features import gather
+from mmps.evaluation.records import gather
 from mmps.evaluation.report import render
 
 

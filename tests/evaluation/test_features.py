@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mmps.evaluation.features import Boxes, Features, gather, iou
+from mmps.evaluation.features import Boxes, Features, iou
+from mmps.evaluation.records import gather
 from mmps.structures import Gallery, Protocol
 from tests.evaluation import reference
 from tests.evaluation.random_sets import random_boxes, random_features

@@ -9,10 +9,9 @@ from sklearn.metrics import average_precision_score
 from mmps.evaluation import search
 from mmps.evaluation.evaluate import evaluate
 from mmps.evaluation.features import Boxes
+from mmps.evaluation.galleries import DUPLICATES, box_threshold
 from mmps.evaluation.search import (
-    DUPLICATES,
     average_precision,
-    box_threshold,
     detected_queries,
     on_grid,
     score_query,
