@@ -175,7 +175,7 @@ def count(train: SplitRecords, test: SplitRecords) -> dict[str, int]:
         found[f'boxes/{split}'] = len(names)
         found[f'labelled/{split}'] = labelled
         found[f'unlabelled/{split}'] = len(names) - labelled
-        found[f'identities/{split}'] = len(half.identity_names)
+        found[f'identities/{split}'] = len(people_of(half))
         found[f'images without identity/{split}'] = sum(
             not any(image.identities) for image in half.images
         )
@@ -190,6 +190,15 @@ def count(train: SplitRecords, test: SplitRecords) -> dict[str, int]:
         {test.queries[position].image for position in main.queries}
     )
     return found
+
+
+def people_of(half: SplitRecords) -> set[str]:
+    """Names of the identities of a split: of a test set, the searched ones.
+
+    Test frames of PRW also show labelled people who are no query anywhere.
+    """
+    searched = {query.identity for query in half.queries}
+    return searched or set(half.identity_names)
 
 
 def check_presence(image: ImageRecord) -> str | None:
@@ -264,7 +273,7 @@ def compare_identities(root: Path, halves: dict) -> Iterator[str]:
         except (DatasetError, ValueError) as error:
             yield f'{error} (not needed, it only lists the identities)'
             continue
-        seen = set(halves[split].identity_names)
+        seen = people_of(halves[split])
         if listed != seen:
             yield (
                 f'ID_{split}.mat and the frames differ in the identities '

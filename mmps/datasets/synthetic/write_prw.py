@@ -64,6 +64,10 @@ def counts_of(plan: PRWPlan) -> dict[str, int]:
     counts = {
         **half_counts('train', plan.pictures, plan.train),
         **half_counts('test', plan.pictures, plan.test),
+        # the searched ones; people of training walk through test frames too
+        'identities/test': len(
+            {plan.pictures[k].people[place] for k, place in plan.queries}
+        ),
         'queries': len(plan.queries),
         'query images': len({picture for picture, _ in plan.queries}),
         'queries/mini': len(plan.probes),
