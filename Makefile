@@ -13,7 +13,7 @@ quickstart: $(VENV)/.installed
 	$(RUN) tools/quickstart.py
 
 test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile $(PYTEST_FLAGS)
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

@@ -1,5 +1,6 @@
 """Run a function on several real gloo processes."""
 
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable
@@ -9,6 +10,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+
+# Importing mmps takes seconds: one clean process does, ranks are its forks.
+multiprocessing.get_context('forkserver').set_forkserver_preload(['mmps'])
 
 
 def run_ranks(
@@ -29,7 +33,7 @@ def run_ranks(
         _worker,
         args=(world_size, str(folder), function, args),
         nprocs=world_size,
-        start_method='spawn',
+        start_method='forkserver',
     )
     return [
         torch.load(folder / f'{rank}.pt', weights_only=False)

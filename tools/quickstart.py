@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-CONFIG = 'configs/oim/oim_r18_w0.1_tiny.py'
+CONFIG = 'configs/oim/oim_r18_w0.3_tiny.py'
 DATA = 'data/synth-tiny'
 #: The gallery that the table shows.
 PROTOCOL = 'G50'

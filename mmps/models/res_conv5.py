@@ -24,7 +24,8 @@ class ResConv5(BaseModule):
         norm_cfg: Config of the normalisation layers.
         norm_eval: Whether BatchNorm keeps its statistics in training, which
             is MMDetection's default; Xiao et al. train them on RoIs.
-        init_cfg: How weights start.
+        init_cfg: How weights start; by default as mmdet's ``ResNet``, every
+            block as the identity.
     """
 
     def __init__(
@@ -36,13 +37,18 @@ class ResConv5(BaseModule):
         norm_eval: bool = True,
         init_cfg: OptMultiConfig = None,
     ) -> None:
-        if init_cfg is None:
+        block, num_blocks = ResNet.arch_settings[depth]
+        block_init_cfg = None
+        if init_cfg is None:  # as mmdet's ResNet starts from scratch
             init_cfg = [
                 dict(type='Kaiming', layer='Conv2d'),
                 dict(type='Constant', val=1, layer='_BatchNorm'),
             ]
+            last = 'norm2' if block.expansion == 1 else 'norm3'
+            block_init_cfg = dict(
+                type='Constant', val=0, override=dict(name=last)
+            )
         super().__init__(init_cfg)
-        block, num_blocks = ResNet.arch_settings[depth]
         self.norm_eval = norm_eval
         self.in_channels = 4 * base_channels * block.expansion
         self.out_channels = 8 * base_channels * block.expansion
@@ -54,6 +60,7 @@ class ResConv5(BaseModule):
             stride=2,
             style=style,
             norm_cfg=norm_cfg,
+            init_cfg=block_init_cfg,
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -32,3 +32,12 @@ def test_norm_eval_keeps_the_statistics(norm_eval):
     kept = torch.equal(head.layer4[0].bn1.running_mean, before)
     assert kept == norm_eval
     assert head.training
+
+
+@pytest.mark.parametrize(('depth', 'last'), [(18, 'bn2'), (50, 'bn3')])
+def test_blocks_start_as_the_identity(depth, last):
+    head = ResConv5(depth, base_channels=8)
+    head.init_weights()
+    for block in head.layer4:
+        assert not getattr(block, last).weight.any()
+        assert (block.bn1.weight == 1).all()

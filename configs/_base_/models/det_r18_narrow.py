@@ -1,5 +1,6 @@
 # Half as wide, from scratch, for 320 x 240 pictures without a GPU: every
-# BatchNorm trains, RoIs are 8 x 8, anchors have the shape of people.
+# BatchNorm trains, RoIs are 8 x 8, half of them on people, anchors have the
+# shape of people.
 _base_ = './det_r18.py'
 
 trained_bn = dict(type='BN', requires_grad=True)
@@ -28,7 +29,7 @@ model = dict(
     ),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=1000, max_per_img=300),
-        rcnn=dict(sampler=dict(num=32)),
+        rcnn=dict(sampler=dict(num=32, pos_fraction=0.5)),
     ),
     test_cfg=dict(rpn=dict(nms_pre=1000, max_per_img=100)),
 )

@@ -1,4 +1,5 @@
-# As oim_r50.py, on the narrow detector.
+# As oim_r50.py, on the narrow detector; from scratch, embeddings need their mean
+# taken off.
 _base_ = './det_r50_narrow.py'
 
 model = dict(
@@ -7,6 +8,7 @@ model = dict(
             type='OIMHead',
             in_channels=1024,
             feat_dim=256,
+            norm_cfg=dict(type='BN1d'),
             loss_oim=dict(
                 type='OIMLoss', momentum=0.5, temperature=0.1, loss_weight=1.0
             ),

@@ -1,11 +1,11 @@
 _base_ = './synth.py'
 
-max_epochs = 15
+max_epochs = 22
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     dict(
         type='LinearLR',
-        start_factor=0.04,
+        start_factor=0.02,
         begin=0,
         end=1,
         by_epoch=True,

@@ -1,0 +1,124 @@
+"""Train and test several configs with several seeds; print mean and spread.
+
+    python tools/compare.py configs/oim/oim_r18_tiny.py \\
+        configs/oim/oim_r18_w0.1_tiny.py --seeds 0 1 2 --jobs 2 \\
+        --work-dir work_dirs/compare --protocol G50
+
+Every run has a folder of its own; finished runs are not repeated and
+interrupted ones are resumed. The table is Markdown, in percent: mean and
+sample standard deviation over the seeds.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+TOOLS = Path(__file__).parent
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('configs', nargs='+', help='config files')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument('--work-dir', type=Path, required=True)
+    parser.add_argument('--protocol', required=True, help='such as G50')
+    parser.add_argument(
+        '--jobs', type=int, default=1, help='runs at a time [%(default)s]'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='for all runs, as in tools/train.py',
+    )
+    return parser.parse_args()
+
+
+def run(config: str, seed: int, args: argparse.Namespace) -> dict:
+    """Train and test once, or read the result of an earlier time."""
+    work = args.work_dir / f'{Path(config).stem}_seed{seed}'
+    result = work / 'result.json'
+    options = [f'randomness.seed={seed}', *args.cfg_options]
+    if not result.exists():
+        # the test comes last, on its own
+        train = ['train_cfg.val_interval=100000', *options]
+        call('train.py', work, config, '--resume', '--cfg-options', *train)
+        checkpoint = (work / 'last_checkpoint').read_text().strip()
+        call(
+            *('test.py', work, config, checkpoint, '--out', str(result)),
+            *('--cfg-options', *options),
+        )
+    return json.loads(result.read_text())
+
+
+def call(tool: str, work: Path, *arguments: str) -> None:
+    """Run a tool; its output goes to a file in the folder of the run.
+
+    Raises:
+        SystemExit: It failed; the message names the file.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    log = work / f'{tool}.log'
+    command = [sys.executable, str(TOOLS / tool), *arguments]
+    command += ['--work-dir', str(work)]
+    with log.open('w') as file:
+        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise SystemExit(f'{tool} failed, see {log}')
+
+
+def table(results: dict[str, list[dict]], protocol: str) -> str:
+    """Markdown: a line per config."""
+    figures = {
+        'search mAP': f'{protocol}/mAP',
+        'top-1': f'{protocol}/top-1',
+        'detection AP': 'det/AP',
+        'recall': 'det/recall',
+    }
+    lines = [
+        '| config | runs | ' + ' | '.join(figures) + ' |',
+        '| --- ' * (len(figures) + 2) + '|',
+    ]
+    for config, runs in results.items():
+        cells = [config, str(len(runs))]
+        for key in figures.values():
+            values = [100 * result[key] for result in runs if key in result]
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            mean = statistics.mean(values) if values else float('nan')
+            cells.append(f'{mean:.1f} ± {spread:.1f}')
+        lines.append('| ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines)
+
+
+def main() -> None:
+    args = parse_args()
+    if args.jobs > 1:  # one core each, unless told otherwise
+        os.environ.setdefault('OMP_NUM_THREADS', '1')
+    tasks = [(config, seed) for seed in args.seeds for config in args.configs]
+    results = {Path(config).stem: [] for config in args.configs}
+    with ThreadPoolExecutor(args.jobs) as pool:
+        outcomes = pool.map(lambda task: run(*task, args), tasks)
+        for number, ((config, seed), result) in enumerate(
+            zip(tasks, outcomes, strict=True), 1
+        ):
+            results[Path(config).stem].append(result)
+            print(
+                f'[{number}/{len(tasks)}] {config} seed {seed}: '
+                f'mAP {result.get(f"{args.protocol}/mAP", float("nan")):.4f}, '
+                f'recall {result["det/recall"]:.4f}',
+                flush=True,
+            )
+    print(table(results, args.protocol))
+
+
+if __name__ == '__main__':
+    main()
