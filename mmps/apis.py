@@ -5,8 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from mmps.engine import enable_amp, launched
-from mmps.engine.runner import QuietRunner
+from mmps.engine import QuietRunner, enable_amp, launched
 from mmps.evaluation.report import write_json
 
 #: In place of a checkpoint: test the weights that training would start from.

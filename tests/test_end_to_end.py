@@ -126,13 +126,6 @@ def losses(work):
 
 
 @pytest.mark.slow
-def test_training_learns(trained):
-    steps = losses(trained)
-    assert len(steps) == EPOCHS * 6
-    assert sum(steps[-6:]) < 0.9 * sum(steps[:6])
-
-
-@pytest.mark.slow
 def test_killed_and_resumed_equals_unbroken(trained, config, tmp_path):
     command = ('tools/train.py', config, '--work-dir', str(tmp_path))
     kill_when('Epoch(train) [2][4/6]', sys.executable, *command)

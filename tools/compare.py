@@ -50,7 +50,7 @@ def run(config: str, seed: int, args: argparse.Namespace) -> dict:
     options = [f'randomness.seed={seed}', *args.cfg_options]
     if not result.exists():
         # the test comes last, on its own
-        train = ['train_cfg.val_interval=100000', *options]
+        train = ['train_cfg.val_begin=100000', *options]
         call('train.py', work, config, '--resume', '--cfg-options', *train)
         checkpoint = (work / 'last_checkpoint').read_text().strip()
         call(

@@ -78,7 +78,7 @@ def main() -> None:
         '3 of 5: train it',
         *('tools/train.py', CONFIG, '--work-dir', str(work), '--resume'),
         # the test is a step of its own
-        *('--cfg-options', 'train_cfg.val_interval=1000'),
+        *('--cfg-options', 'train_cfg.val_begin=1000'),
         *args.cfg_options,
     )
     checkpoint = (work / 'last_checkpoint').read_text().strip()

@@ -16,6 +16,7 @@ from .launch import finish, launched, prepare_launcher
 from .nonfinite_loss_hook import NonFiniteLossHook
 from .plain_checkpoint_hook import PlainCheckpointHook
 from .resume import newest_valid_checkpoint
+from .runner import QuietRunner
 from .seed_hook import StatelessSeedHook
 from .strict_load_hook import StrictLoadHook
 
@@ -26,6 +27,7 @@ __all__ = [
     'KeyReport',
     'NonFiniteLossHook',
     'PlainCheckpointHook',
+    'QuietRunner',
     'SafeCheckpointHook',
     'StatelessSeedHook',
     'StrictLoadHook',
