@@ -7,5 +7,5 @@ _base_ = [
 ]
 
 model = dict(
-    roi_head=dict(oim_head=dict(loss_oim=dict(num_ids=40, queue_size=500)))
+    roi_head=dict(oim_head=dict(loss_oim=dict(num_ids=80, queue_size=500)))
 )

@@ -7,13 +7,13 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=5e-4),
+    optimizer=dict(type='SGD', lr=0.07, momentum=0.9, weight_decay=5e-4),
     clip_grad=dict(max_norm=10.0),
 )
 param_scheduler = [
     dict(
         type='LinearLR',
-        start_factor=0.02,
+        start_factor=0.015,
         begin=0,
         end=1,
         by_epoch=True,

@@ -5,7 +5,7 @@ train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     dict(
         type='LinearLR',
-        start_factor=0.02,
+        start_factor=0.015,
         begin=0,
         end=1,
         by_epoch=True,

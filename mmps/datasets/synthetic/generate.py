@@ -29,7 +29,7 @@ from .plan import Drawn, Picture
 from .scene import draw_scene
 
 #: Goes up whenever the same arguments would give other bytes.
-VERSION = 4
+VERSION = 5
 #: The file that a whole data set has.
 MARKER = 'synthetic.json'
 

@@ -50,7 +50,7 @@ class CuhkSysuSize:
 SIZES = {
     'tiny': CuhkSysuSize(
         picture=(320, 240),
-        train=Part(240, 40, 840, 200, 6, 15, 30, single=2),
+        train=Part(240, 80, 840, 200, 6, 5, 20, single=2),
         test=Part(120, 24, 182, 250, 5, 4, 13),
         queries_each=50,
         query_pictures=None,
