@@ -235,7 +235,7 @@ def test_training_stops_at_a_loss_that_is_not_finite(config, tmp_path):
         check=False,
     )
     assert code != 0
-    assert 'not finite' in text
+    assert 'NaN or infinite' in text
     assert '.jpg' in text
     assert not list(tmp_path.glob('*.pth'))
 
