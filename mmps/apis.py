@@ -8,7 +8,7 @@ from mmengine.config import Config, DictAction
 from mmps.engine import QuietRunner, enable_amp, launched
 from mmps.evaluation.report import write_json
 
-#: In place of a checkpoint: test the weights that training would start from.
+#: In place of a checkpoint: test freshly drawn weights, as a baseline.
 UNTRAINED = 'untrained'
 
 

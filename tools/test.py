@@ -16,7 +16,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument(
         'checkpoint',
-        help="file or URL; 'untrained' for the weights training starts from",
+        help="file or URL; 'untrained' for freshly drawn weights",
     )
     parser.add_argument('--work-dir', help='logs [work_dirs/<config name>]')
     parser.add_argument('--out', help='write the result to this JSON file')
