@@ -92,9 +92,10 @@ def table(results: dict[str, list[dict]], protocol: str) -> str:
         cells = [config, str(len(runs))]
         for key in figures.values():
             values = [100 * result[key] for result in runs if key in result]
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            mean = statistics.mean(values) if values else float('nan')
-            cells.append(f'{mean:.1f} ± {spread:.1f}')
+            cell = f'{statistics.mean(values):.1f}' if values else '-'
+            if len(values) > 1:
+                cell += f' ± {statistics.stdev(values):.1f}'
+            cells.append(cell)
         lines.append('| ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines)
 
