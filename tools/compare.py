@@ -34,6 +34,9 @@ def parse_args() -> argparse.Namespace:
         '--jobs', type=int, default=1, help='runs at a time [%(default)s]'
     )
     parser.add_argument(
+        '--amp', action='store_true', help='train in mixed precision'
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         default=[],
@@ -51,7 +54,11 @@ def run(config: str, seed: int, args: argparse.Namespace) -> dict:
     if not result.exists():
         # the test comes last, on its own
         train = ['train_cfg.val_begin=100000', *options]
-        call('train.py', work, config, '--resume', '--cfg-options', *train)
+        amp = ['--amp'] if args.amp else []
+        call(
+            *('train.py', work, config, '--resume', *amp),
+            *('--cfg-options', *train),
+        )
         checkpoint = (work / 'last_checkpoint').read_text().strip()
         call(
             *('test.py', work, config, checkpoint, '--out', str(result)),
