@@ -142,7 +142,7 @@ def staged_step(model, feed, watch, amp: bool) -> dict:
         feats = model.extract_feat(inputs)
         watch.mark('backbone')
         leaf = feats[0].detach().requires_grad_()
-        losses, proposals = model.propose((leaf,), samples)
+        losses, proposals, _ = model.propose((leaf,), samples)
     total(losses).backward()
     watch.mark('rpn')
     head = model.roi_head

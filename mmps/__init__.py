@@ -6,13 +6,14 @@ registers its parts in mmdet's registries; a config does this by
 """
 
 from . import compat  # isort: skip  must come before any import of mmdet
-from . import datasets, engine, evaluation, models
+from . import datasets, distillation, engine, evaluation, models
 
 __version__ = '0.1.0'
 __all__ = [
     '__version__',
     'compat',
     'datasets',
+    'distillation',
     'engine',
     'evaluation',
     'models',

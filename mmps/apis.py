@@ -4,7 +4,10 @@ import argparse
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
+from tqdm import tqdm
 
+from mmps.distillation import IdentityTable, compute_table
+from mmps.distillation.lut import embeddings_of_people
 from mmps.engine import QuietRunner, enable_amp, launched
 from mmps.evaluation.report import write_json
 
@@ -107,13 +110,7 @@ def run_test(
     cfg.resume = False
     if dump is not None:
         cfg.test_evaluator.dump = dump
-    # nothing of training is needed, not even its data
-    for key in ('train_cfg', 'train_dataloader', 'optim_wrapper'):
-        cfg[key] = None
-    cfg.param_scheduler = None
-    for key in ('val_cfg', 'val_dataloader', 'val_evaluator'):
-        cfg[key] = None
-    cfg.auto_scale_lr = None
+    _forget_training(cfg)
     with launched(cfg):
         result = _test(cfg, untrained=checkpoint == UNTRAINED)
     if out is not None and result is not None:
@@ -121,8 +118,60 @@ def run_test(
     return result
 
 
+def _forget_training(cfg: Config) -> None:
+    """Leave what a test needs: no training data, no teacher."""
+    for key in (
+        *('train_cfg', 'train_dataloader', 'optim_wrapper'),
+        *('val_cfg', 'val_dataloader', 'val_evaluator'),
+        *('param_scheduler', 'auto_scale_lr', 'custom_hooks'),
+    ):
+        cfg[key] = None
+    cfg.model.pop('distiller', None)
+
+
 def _test(cfg: Config, untrained: bool) -> dict[str, float]:
     runner = QuietRunner.from_cfg(cfg)
     if untrained:
         runner.model.init_weights()
     return runner.test()
+
+
+def table_of(cfg: Config, checkpoint: str) -> IdentityTable:
+    """Compute a lookup table: the mean embedding of every training identity.
+
+    Runs the model over the training images as it would be tested. Any model
+    does that returns ``gt_instances.embeddings`` of the annotated boxes.
+
+    Args:
+        cfg: From ``load_config``; changed in place. Its training set names
+            the images and the identities, its test set the pipeline.
+        checkpoint: Path or URL of the weights.
+    """
+    loader = cfg.test_dataloader
+    train = cfg.train_dataloader.dataset
+    loader.dataset = {
+        **train,
+        'pipeline': loader.dataset.pipeline,
+        'test_mode': True,
+    }
+    cfg.test_evaluator = dict(type='PersonSearchMetric', protocols=[])
+    _forget_training(cfg)
+    cfg.load_from = checkpoint
+    cfg.resume = False
+    with launched(cfg):
+        return _table(cfg, checkpoint)
+
+
+def _table(cfg: Config, checkpoint: str) -> IdentityTable:
+    runner = QuietRunner.from_cfg(cfg)
+    runner.load_or_resume()
+    model = runner.model.eval()
+    loader = runner.test_dataloader
+    return compute_table(
+        embeddings_of_people(
+            getattr(model, 'embed_people', model.test_step),
+            tqdm(loader, unit=' images', disable=None),
+        ),
+        loader.dataset.metainfo['identity_names'],
+        f'mean embeddings of {Path(checkpoint).name}',
+    )

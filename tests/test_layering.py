@@ -14,6 +14,7 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     'engine': {'seeding'},
     'datasets': {'structures', 'seeding'},
     'models': {'structures', 'ops'},
+    'distillation': {'structures', 'models', 'engine'},
     'evaluation': {'structures'},
 }
 PURE = ['search.py', 'detection.py', 'cbgm.py']

@@ -15,6 +15,8 @@ default_hooks = dict(
     nonfinite_loss=dict(type='NonFiniteLossHook'),
     # row r of the lookup table is person identity_names[r]
     identity_names=dict(type='IdentityNamesHook'),
+    # the teacher of model.distiller, where there is one
+    distiller=dict(type='DistillerHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -5,9 +5,11 @@ from .oim_head import OIMHead
 from .oim_loss import OIMLoss
 from .person_search_rcnn import PersonSearchRCNN
 from .person_search_roi_head import PersonSearchRoIHead
+from .person_search_rpn_head import PersonSearchRPNHead
 from .res_conv5 import ResConv5
 from .resnet_init import PretrainedResNet
 from .roi_extractor import C4RoIExtractor
+from .sampled_boxes import SampledBoxes
 
 __all__ = [
     'C4RoIExtractor',
@@ -15,7 +17,9 @@ __all__ = [
     'OIMHead',
     'OIMLoss',
     'PersonSearchRCNN',
+    'PersonSearchRPNHead',
     'PersonSearchRoIHead',
     'PretrainedResNet',
     'ResConv5',
+    'SampledBoxes',
 ]

@@ -40,6 +40,10 @@ class OIMLoss(nn.Module):
     RoIs of one identity one after another in RoI order, and every unlabelled
     person overwrites the oldest slot of the queue.
 
+    A table that is frozen (``freeze``, or ``update_table=False``) stays as it
+    is: the distillation of Munjal et al., BMVC 2019, section 4.2. The queue
+    goes on as before.
+
     V, U and the queue position are buffers, and the identity names travel as
     extra state: no gradient reaches them, and all are saved, so that training
     resumes exactly.
@@ -66,6 +70,8 @@ class OIMLoss(nn.Module):
         mask_empty: Whether rows of V and slots of U that were never written
             are left out of the denominator. The paper leaves this open; the
             default keeps them, as its code does.
+        update_table: Whether V learns. None lets ``freeze`` decide: it does
+            until then; True refuses to be frozen; False never moves a row.
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class OIMLoss(nn.Module):
         loss_weight: float = 1.0,
         renormalise: bool = True,
         mask_empty: bool = False,
+        update_table: bool | None = None,
     ) -> None:
         super().__init__()
         if num_ids < 1:
@@ -96,6 +103,7 @@ class OIMLoss(nn.Module):
         self.loss_weight = loss_weight
         self.renormalise = renormalise
         self.mask_empty = mask_empty
+        self.update_table = update_table
         self.identity_names: tuple[str, ...] = ()
         self.register_buffer('table', torch.zeros(num_ids, feat_dim))
         self.register_buffer('queue', torch.zeros(queue_size, feat_dim))
@@ -154,10 +162,39 @@ class OIMLoss(nn.Module):
             logits = logits.masked_fill(empty, float('-inf'))
         return F.cross_entropy(logits, rows, reduction='sum')
 
+    @property
+    def frozen(self) -> bool:
+        """Whether rows of V stay as they are."""
+        return self.update_table is False
+
+    def freeze(self, table: Tensor) -> None:
+        """Take over a table and never update it again.
+
+        Args:
+            table: (P, D) float, rows of unit length, in the order of this
+                table's identities.
+
+        Raises:
+            ValueError: Another shape, or the config asks for updates.
+        """
+        if self.update_table:
+            raise ValueError(
+                'the lookup table cannot be frozen and updated: '
+                'loss_oim.update_table=True asks for updates; leave it out '
+                'or remove the FrozenLUTHook'
+            )
+        if table.shape != self.table.shape:
+            raise ValueError(
+                f'a table of shape {tuple(table.shape)} cannot replace one '
+                f'of {tuple(self.table.shape)} (identities, embedding size)'
+            )
+        self.table.copy_(table)
+        self.update_table = False
+
     @torch.no_grad()
     def _remember(self, x: Tensor, ids: Tensor) -> None:
-        person = ids != BACKGROUND
-        x, ids = gather_rows(x[person], ids[person])
+        remembered = ids == UNLABELED if self.frozen else ids != BACKGROUND
+        x, ids = gather_rows(x[remembered], ids[remembered])
         labelled = ids >= 0
         self._update_table(x[labelled], ids[labelled])
         self._enqueue(x[ids == UNLABELED])

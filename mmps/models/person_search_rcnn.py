@@ -3,8 +3,10 @@
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
-from mmdet.utils import InstanceList
+from mmdet.utils import ConfigType, InstanceList, OptConfigType
 from torch import Tensor
+
+from .sampled_boxes import SampledBoxes
 
 
 @MODELS.register_module()
@@ -14,7 +16,46 @@ class PersonSearchRCNN(TwoStageDetector):
     ResNet conv1..conv4 (BaseNet) runs once per image, conv5 (ClsIdenNet) on
     every RoI. Source: Xiao et al., "Joint Detection and Identification
     Feature Learning for Person Search", CVPR 2017, section 3.1.
+
+    Args:
+        backbone: Config of conv1..conv4, one map out.
+        rpn_head: Config of a ``PersonSearchRPNHead``.
+        roi_head: Config of a ``PersonSearchRoIHead``.
+        train_cfg: Assigners, samplers, proposals to train on.
+        test_cfg: Proposals and detections to keep.
+        distiller: Config of a module that is told of every training step
+            (image, map, sampled anchors and RoIs) and returns the losses
+            with its own added, as ``KnowledgeDistiller`` does. It has no part
+            in testing, and nothing of it is in the weights.
+        data_preprocessor: Config of normalisation and padding.
+        init_cfg: How weights start.
     """
+
+    def __init__(
+        self,
+        backbone: ConfigType,
+        rpn_head: ConfigType,
+        roi_head: ConfigType,
+        train_cfg: ConfigType,
+        test_cfg: ConfigType,
+        distiller: OptConfigType = None,
+        data_preprocessor: OptConfigType = None,
+        init_cfg: OptConfigType = None,
+    ) -> None:
+        super().__init__(
+            backbone=backbone,
+            rpn_head=rpn_head,
+            roi_head=roi_head,
+            train_cfg=train_cfg,
+            test_cfg=test_cfg,
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg,
+        )
+        self.distiller = None
+        if distiller is not None:
+            self.distiller = MODELS.build(
+                {**distiller, 'student_channels': self.rpn_head.in_channels}
+            )
 
     def loss(
         self, batch_inputs: Tensor, batch_data_samples: SampleList
@@ -28,18 +69,24 @@ class PersonSearchRCNN(TwoStageDetector):
 
         Returns:
             ``loss_rpn_cls``, ``loss_rpn_bbox``, ``loss_cls``, ``loss_bbox``
-            and ``loss_oim``; a detector alone has no ``loss_oim``.
+            and ``loss_oim``; a detector alone has no ``loss_oim``. A
+            distiller changes them and adds its own.
         """
         feats = self.extract_feat(batch_inputs)
-        losses, proposals = self.propose(feats, batch_data_samples)
-        losses.update(self.roi_head.loss(feats, proposals, batch_data_samples))
+        losses, proposals, anchors = self.propose(feats, batch_data_samples)
+        roi_losses, rois = self.roi_head.loss_and_sampled(
+            feats, proposals, batch_data_samples
+        )
+        losses.update(roi_losses)
+        if self.distiller is not None:
+            losses = self.distiller(batch_inputs, feats, anchors, rois, losses)
         return losses
 
     def propose(
         self, feats: tuple[Tensor], batch_data_samples: SampleList
-    ) -> tuple[dict[str, Tensor], InstanceList]:
-        """RPN losses, and the proposals to train the RoI head on."""
-        return self.rpn_head.loss_and_predict(
+    ) -> tuple[dict[str, Tensor], InstanceList, SampledBoxes]:
+        """RPN losses, proposals for the RoI head, and the sampled anchors."""
+        return self.rpn_head.loss_and_sampled(
             feats,
             batch_data_samples,
             proposal_cfg=self.train_cfg.rpn_proposal,
@@ -73,3 +120,17 @@ class PersonSearchRCNN(TwoStageDetector):
         )
         self.roi_head.embed_given(feats, batch_data_samples)
         return self.add_pred_to_datasample(batch_data_samples, found)
+
+    def embed_people(self, data: dict) -> SampleList:
+        """Embed annotated boxes without detecting anyone.
+
+        Args:
+            data: A batch of a test set, as for ``test_step``.
+
+        Returns:
+            The samples with ``gt_instances.embeddings`` (n, D).
+        """
+        data = self.data_preprocessor(data, False)
+        samples = data['data_samples']
+        self.roi_head.embed_given(self.extract_feat(data['inputs']), samples)
+        return samples

@@ -21,6 +21,8 @@ from torch import Tensor
 from mmps.ops import nms
 from mmps.structures import BACKGROUND
 
+from .sampled_boxes import SampledBoxes, mean_over_ranks
+
 
 @MODELS.register_module()
 class PersonSearchRoIHead(StandardRoIHead):
@@ -76,7 +78,16 @@ class PersonSearchRoIHead(StandardRoIHead):
         proposals: InstanceList,
         batch_data_samples: SampleList,
     ) -> dict[str, Tensor]:
-        """Losses of the sampled RoIs.
+        """Losses of the sampled RoIs, see ``loss_and_sampled``."""
+        return self.loss_and_sampled(feats, proposals, batch_data_samples)[0]
+
+    def loss_and_sampled(
+        self,
+        feats: tuple[Tensor],
+        proposals: InstanceList,
+        batch_data_samples: SampleList,
+    ) -> tuple[dict[str, Tensor], SampledBoxes]:
+        """Losses of the sampled RoIs, and these RoIs.
 
         Args:
             feats: One map (B, C4 channels, H, W).
@@ -86,19 +97,30 @@ class PersonSearchRoIHead(StandardRoIHead):
 
         Returns:
             ``loss_cls``, ``loss_bbox``, ``acc`` (percent, no loss) and, with
-            a re-identification branch, ``loss_oim``.
+            a re-identification branch, ``loss_oim``; what they are taken on.
         """
         sampled = self.sample(feats, proposals, batch_data_samples)
         rois = bbox2roi([result.priors for result in sampled])
         pooled = self.pool(feats, rois)
-        cls_score, bbox_pred = self.bbox_head(pooled)
-        losses = self.bbox_head.loss_and_target(
-            cls_score, bbox_pred, rois, sampled, self.train_cfg
-        )['loss_bbox']
+        logits, deltas = self.bbox_head(pooled)
+        targets = self.bbox_head.get_targets(sampled, self.train_cfg)
+        losses = self.bbox_head.loss(logits, deltas, rois, *targets)
+        count = mean_over_ranks(len(rois), rois.device)
+        if count != len(rois):
+            for key in losses.keys() & {'loss_cls', 'loss_bbox'}:
+                losses[key] = losses[key] * (len(rois) / count)
         if self.oim_head is not None:
             ids = self.identities(sampled, batch_data_samples)
             losses.update(self.oim_head.loss(pooled, ids))
-        return losses
+        labels, _, box_targets, _ = targets
+        return losses, SampledBoxes(
+            logits=logits,
+            deltas=deltas,
+            targets=box_targets,
+            positive=labels == 0,
+            where=rois,
+            count=count,
+        )
 
     def sample(
         self,

@@ -26,7 +26,7 @@ model = dict(
         init_cfg=weights,
     ),
     rpn_head=dict(
-        type='RPNHead',
+        type='PersonSearchRPNHead',
         in_channels=1024,
         feat_channels=512,
         anchor_generator=dict(

@@ -1,0 +1,10 @@
+# KD_det on synthetic data: DET50 teaches OIM18, lambda_oim 0.6.
+_base_ = '../oim/oim_r18_w0.6_synth.py'
+
+model = dict(
+    distiller=dict(
+        type='KnowledgeDistiller',
+        teacher='configs/det/det_r50_synth.py',
+        checkpoint='work_dirs/det_r50_synth/epoch_8.pth',
+    )
+)

@@ -1,0 +1,6 @@
+# KD_reid on CUHK-SYSU: OIM18 against the frozen table of OIM18.
+_base_ = '../oim/oim_r18_w0.1.py'
+
+custom_hooks = [
+    dict(type='FrozenLUTHook', teacher='work_dirs/oim_r18/epoch_20.pth')
+]

@@ -1,0 +1,27 @@
+"""Knowledge distillation of Munjal, Amin and Galasso, BMVC 2019.
+
+KD_det: a detector teaches the student's detector (``KnowledgeDistiller``).
+KD_reid: the student learns against the teacher's lookup table
+(``FrozenLUTHook``). Nothing else of mmps knows this folder.
+"""
+
+from .distiller_hook import DistillerHook
+from .frozen_lut_hook import FrozenLUTHook
+from .kd_losses import BoundedBoxLoss, HintLoss, SoftCrossEntropyLoss
+from .knowledge_distiller import KnowledgeDistiller
+from .lut import IdentityTable, compute_table, read_table, write_table
+from .teacher import Teacher
+
+__all__ = [
+    'BoundedBoxLoss',
+    'DistillerHook',
+    'FrozenLUTHook',
+    'HintLoss',
+    'IdentityTable',
+    'KnowledgeDistiller',
+    'SoftCrossEntropyLoss',
+    'Teacher',
+    'compute_table',
+    'read_table',
+    'write_table',
+]

@@ -1,0 +1,248 @@
+"""The three losses of KD_det.
+
+Symbols used in this file:
+    N   sampled boxes (anchors or RoIs) of the mini-batch
+    K   classes: person and background
+    C   channels of a feature map
+
+Sources: [S] Munjal, Amin and Galasso, "Knowledge Distillation for End-to-End
+Person Search", BMVC 2019, section 4.1. [C] Chen et al., "Learning Efficient
+Object Detection Models with Knowledge Distillation", NeurIPS 2017.
+
+All arithmetic is in float32 (or float64), also in autocast.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def soft_cross_entropy(
+    student: Tensor,
+    teacher: Tensor,
+    temperature: float = 10.0,
+    background_weight: float = 1.0,
+) -> Tensor:
+    """Cross entropy of softened scores, [S] eq. 3.
+
+        -sum_c w_c P_t(c) log P_s(c),  P = softmax(logits / temperature)
+
+    w_c is ``background_weight`` for the last class and 1 for the others.
+
+    Args:
+        student: (N, K) logits, background last; or (N, 1) objectness z, which
+            is the two-class softmax of (z, 0).
+        teacher: Of the same shape; gets no gradient.
+        temperature: Above 0.
+        background_weight: 1 in [S], 1.5 in [C].
+
+    Returns:
+        (N,) in nats.
+    """
+    student, teacher = (_two_classes(z) for z in (student, teacher.detach()))
+    weights = torch.ones_like(teacher[:1])
+    weights[:, -1] = background_weight
+    target = weights * (teacher / temperature).softmax(dim=1)
+    return -(target * (student / temperature).log_softmax(dim=1)).sum(dim=1)
+
+
+def bounded_box_loss(
+    student: Tensor, teacher: Tensor, target: Tensor, margin: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Squared error of boxes where the student is no better, [S] eq. 5.
+
+        |R_s - y|^2  where  |R_s - y|^2 + margin > |R_t - y|^2,  else 0
+
+    Args:
+        student: (N, 4) predicted deltas.
+        teacher: (N, 4) deltas of the teacher for the same boxes; only a
+            bound, gets no gradient.
+        target: (N, 4) deltas to the person.
+        margin: In squared deltas; 0 is this project's choice ([S] and [C]
+            print none).
+
+    Returns:
+        (N,) sums over the four deltas, and (N,) bool: where the term is
+        active.
+    """
+    student, teacher, target = map(_precise, (student, teacher, target))
+    error = (student - target).square().sum(dim=1)
+    bound = (teacher.detach() - target).square().sum(dim=1)
+    active = error.detach() + margin > bound
+    return torch.where(active, error, torch.zeros_like(error)), active
+
+
+class SoftCrossEntropyLoss(nn.Module):
+    """Classification of one stage: hard_weight CE + (1 - hard_weight) soft.
+
+    The literal temperature of 10 without its square makes the soft term
+    almost inert: at a student's logit of 0 and a teacher's of 6 its gradient
+    is 34 times smaller than at 1. ``scale_by_t2`` multiplies it by the square
+    of the temperature, as Hinton et al., 2015, do.
+
+    Args:
+        hard_weight: mu of [S] and [C], in [0, 1]; the share of the hard loss.
+        temperature: T; 10 in [S], 1 in [C].
+        scale_by_t2: Whether the soft term is multiplied by T^2; [S] does not.
+        background_weight: Weight of the background class in the soft term; 1
+            in [S], 1.5 in [C].
+    """
+
+    def __init__(
+        self,
+        *,
+        hard_weight: float = 0.5,
+        temperature: float = 10.0,
+        scale_by_t2: bool = False,
+        background_weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= hard_weight <= 1:
+            raise ValueError(f'hard_weight must be in [0, 1], {hard_weight=}')
+        if not temperature > 0:
+            raise ValueError(f'temperature must be > 0, got {temperature}')
+        if not background_weight >= 0:
+            raise ValueError(
+                f'background_weight must be >= 0, got {background_weight}'
+            )
+        self.hard_weight = hard_weight
+        self.temperature = temperature
+        self.scale_by_t2 = scale_by_t2
+        self.background_weight = background_weight
+
+    def forward(
+        self, student: Tensor, teacher: Tensor, count: float
+    ) -> Tensor:
+        """Return the soft term, weighted.
+
+        Args:
+            student: (N, K) or (N, 1) logits.
+            teacher: The same boxes' logits of the teacher.
+            count: Divides the sum over boxes, as in the hard loss.
+
+        Returns:
+            Scalar; 0 with a valid gradient for no boxes.
+        """
+        losses = soft_cross_entropy(
+            student, teacher, self.temperature, self.background_weight
+        )
+        scale = self.temperature**2 if self.scale_by_t2 else 1.0
+        return (1 - self.hard_weight) * scale * losses.sum() / max(count, 1)
+
+
+class BoundedBoxLoss(nn.Module):
+    """``bounded_box_loss`` of the positive boxes of one stage.
+
+    It comes on top of the smooth L1 loss of the stage, and is divided by the
+    number of all sampled boxes as that one is (Girshick, Fast R-CNN, 2015).
+
+    Args:
+        loss_weight: gamma of [S], nu of [C].
+        margin: m; this project's choice is 0.
+    """
+
+    def __init__(
+        self, *, loss_weight: float = 0.5, margin: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+        self.margin = margin
+
+    def forward(
+        self, student: Tensor, teacher: Tensor, target: Tensor, count: float
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss and where it is active.
+
+        Args:
+            student: (N, 4) deltas of positive boxes.
+            teacher: (N, 4).
+            target: (N, 4).
+            count: Sampled boxes, positive or not.
+
+        Returns:
+            Scalar, 0 with a valid gradient for no boxes; share of the boxes
+            at which the term is active, 0 for no boxes.
+        """
+        losses, active = bounded_box_loss(
+            student, teacher, target, self.margin
+        )
+        share = active.sum() / max(len(active), 1)
+        return self.loss_weight * losses.sum() / max(count, 1), share
+
+
+class HintLoss(nn.Module):
+    """Squared distance of the adapted map to the teacher's, [S] eq. 1.
+
+        || f_a(F_s) - F_t ||^2,  f_a a 1 x 1 convolution
+
+    The adapter is there also where the channels agree. It is trained with the
+    student, but is no part of it: it is not in the ``state_dict``
+    (``DistillerHook`` keeps it in training checkpoints).
+
+    Args:
+        student_channels: C of the student's map.
+        teacher_channels: C of the teacher's map.
+        loss_weight: lambda_Hint of [S], gamma of [C].
+        reduction: 'mean' over all elements, this project's choice; 'sum' is
+            [S] to the letter, some 2.4 million terms an image.
+    """
+
+    def __init__(
+        self,
+        student_channels: int,
+        teacher_channels: int,
+        *,
+        loss_weight: float = 0.5,
+        reduction: str = 'mean',
+    ) -> None:
+        super().__init__()
+        if reduction not in ('mean', 'sum'):
+            raise ValueError(
+                f"reduction must be 'mean' or 'sum', got {reduction!r}"
+            )
+        self.loss_weight = loss_weight
+        self.reduction = reduction
+        self.adapter = Adapter(student_channels, teacher_channels, 1)
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Return the weighted loss.
+
+        Args:
+            student: (B, C, H, W).
+            teacher: (B, C of the teacher, H, W); gets no gradient.
+
+        Raises:
+            ValueError: Maps of different height or width.
+        """
+        if student.shape[-2:] != teacher.shape[-2:]:
+            raise ValueError(
+                f'the map of the student is {tuple(student.shape[-2:])}, '
+                f'the map of the teacher {tuple(teacher.shape[-2:])}: their '
+                'backbones have different strides'
+            )
+        return self.loss_weight * F.mse_loss(
+            _precise(self.adapter(student)),
+            _precise(teacher.detach()),
+            reduction=self.reduction,
+        )
+
+
+class Adapter(nn.Conv2d):
+    """A convolution whose weights are trained but never saved or loaded."""
+
+    def _save_to_state_dict(self, *args, **kwargs) -> None:
+        pass
+
+    def _load_from_state_dict(self, *args, **kwargs) -> None:
+        pass
+
+
+def _two_classes(logits: Tensor) -> Tensor:
+    logits = _precise(logits)
+    if logits.shape[1] == 1:
+        return torch.cat([logits, torch.zeros_like(logits)], dim=1)
+    return logits
+
+
+def _precise(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()

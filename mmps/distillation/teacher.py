@@ -1,0 +1,203 @@
+"""The frozen network of KD_det: read, compared with the student, asked.
+
+Symbols used in this file:
+    N   sampled anchors of the mini-batch
+    R   sampled RoIs of the mini-batch
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from mmdet.models.detectors import TwoStageDetector
+from mmdet.registry import MODELS
+from mmdet.utils import ConfigType
+from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+from mmps.engine import CheckpointError, check_state_dict
+from mmps.models.person_search_rpn_head import per_anchor
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What the teacher says of one mini-batch; a part not asked for is None.
+
+    Attributes:
+        feats: (B, C, H, W) its C4 map.
+        rpn: (N, 1) logits and (N, 4) deltas of the student's anchors.
+        rcn: (R, 2) logits and (R, 4) deltas of the student's RoIs.
+    """
+
+    feats: Tensor
+    rpn: tuple[Tensor, Tensor] | None
+    rcn: tuple[Tensor, Tensor] | None
+
+
+class Teacher:
+    """A two-stage detector that only answers.
+
+    Not a module: whoever holds it does not have its weights among its own, so
+    that they are in no ``state_dict``, optimizer or moving average. Copies
+    share them.
+
+    Args:
+        model: Is put in eval mode, and its parameters stop asking for
+            gradients.
+    """
+
+    def __init__(self, model: TwoStageDetector) -> None:
+        self.model = model.eval().requires_grad_(False)
+
+    def __deepcopy__(self, memo: dict) -> 'Teacher':
+        return self
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        batch_inputs: Tensor,
+        anchors: Tensor | None = None,
+        rois: Tensor | None = None,
+    ) -> Taught:
+        """Run once on a mini-batch; its own proposals are never made.
+
+        Args:
+            batch_inputs: (B, 3, H, W), the very tensor of the student.
+            anchors: (N,) long; ``SampledBoxes.where`` of the RPN.
+            rois: (R, 5) in input pixels.
+        """
+        model = self.model
+        feats = model.extract_feat(batch_inputs)
+        rpn = rcn = None
+        if anchors is not None:
+            logits, deltas = (outputs[0] for outputs in model.rpn_head(feats))
+            rpn = (
+                per_anchor(logits, model.rpn_head.cls_out_channels)[anchors],
+                per_anchor(deltas, 4)[anchors],
+            )
+        if rois is not None:
+            rcn = model.roi_head.bbox_head(model.roi_head.pool(feats, rois))
+        return Taught(feats[0], rpn, rcn)
+
+
+def teacher_config(teacher: str | ConfigType) -> ConfigType:
+    """Config of the teacher's model, without a distiller of its own.
+
+    Args:
+        teacher: Path of a config file, from the working folder; or the model
+            itself.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    if isinstance(teacher, str | Path):
+        if not Path(teacher).is_file():
+            raise FileNotFoundError(
+                f'{teacher}: no such config; model.distiller.teacher is the '
+                f'path of one, from the working folder ({Path.cwd()})'
+            )
+        teacher = Config.fromfile(teacher).model
+    config = Config(dict(model=teacher)).model
+    config.pop('distiller', None)
+    return config
+
+
+def load_teacher(config: ConfigType, checkpoint: str) -> Teacher:
+    """Build a teacher and read all of its weights.
+
+    Args:
+        config: From ``teacher_config``.
+        checkpoint: Path or address.
+
+    Raises:
+        CheckpointError: Missing, damaged, or of another network.
+        ValueError: The config is not one of a two-stage detector.
+    """
+    model = MODELS.build(config)
+    if not isinstance(model, TwoStageDetector) or not hasattr(
+        model.roi_head, 'pool'
+    ):
+        raise ValueError(
+            f'model.distiller.teacher is a {type(model).__name__} with a '
+            f'{type(getattr(model, "roi_head", None)).__name__}; a teacher is '
+            'a PersonSearchRCNN with a PersonSearchRoIHead'
+        )
+    try:
+        state = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
+    except CheckpointError as error:
+        raise CheckpointError(
+            error.file,
+            error.problem,
+            f'{error.hint}. '.lstrip('. ')
+            + 'model.distiller.checkpoint names this file: the trained '
+            'teacher (tools/train.py with the config of model.distiller.'
+            'teacher makes one)',
+        ) from error
+    state = state.get('state_dict', state)
+    check_state_dict(model, state, checkpoint)
+    state = {key.removeprefix('module.'): v for key, v in state.items()}
+    model.load_state_dict(state, strict=False)
+    return Teacher(model)
+
+
+def check_pair(student: nn.Module, teacher: nn.Module) -> None:
+    """See that two detectors speak of the same boxes and pixels.
+
+    Raises:
+        ValueError: Names every setting that differs, with both values.
+    """
+    ours, theirs = _settings(student), _settings(teacher)
+    differing = [
+        f'{name}: student {ours[name]}, teacher {theirs[name]}'
+        for name in ours
+        if ours[name] != theirs[name]
+    ]
+    if differing:
+        raise ValueError(
+            'the teacher cannot be asked about the anchors and RoIs of this '
+            'student, they differ in\n  '
+            + '\n  '.join(differing)
+            + '\nTrain a teacher with the settings of the student'
+        )
+
+
+def _settings(model: nn.Module) -> dict:
+    """What both must have in common, by name, in comparable form."""
+    rpn, head = model.rpn_head, model.roi_head.bbox_head
+    extractor = model.roi_head.bbox_roi_extractor
+    priors, inputs = rpn.prior_generator, model.data_preprocessor
+    return {
+        'stride of the anchors': list(priors.strides),
+        'anchors (x1 y1 x2 y2)': [
+            [round(float(side), 3) for side in box]
+            for base in priors.base_anchors
+            for box in base
+        ],
+        'stride of the RoI features': list(extractor.featmap_strides),
+        'coding of RPN boxes': _coding(rpn.bbox_coder),
+        'coding of RoI boxes': _coding(head.bbox_coder),
+        'sigmoid objectness': rpn.use_sigmoid_cls,
+        'classes': head.num_classes,
+        'one box for all classes': head.reg_class_agnostic,
+        'mean of the input': _numbers(getattr(inputs, 'mean', None)),
+        'standard deviation of the input': _numbers(
+            getattr(inputs, 'std', None)
+        ),
+        'order of the colours': (
+            'swapped to RGB' if inputs._channel_conversion else 'as read'
+        ),
+    }
+
+
+def _coding(coder) -> str:
+    return (
+        f'{type(coder).__name__}, means {list(coder.means)}, '
+        f'stds {list(coder.stds)}'
+    )
+
+
+def _numbers(values: Tensor | None) -> list[float] | None:
+    if values is None:
+        return None
+    return [round(float(value), 3) for value in values.flatten()]

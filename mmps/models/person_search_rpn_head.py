@@ -1,0 +1,89 @@
+"""Region proposal network on the C4 map.
+
+Symbols used in this file:
+    B, C, H, W  the C4 map
+    A           base anchors of a cell
+    N           sampled anchors of the mini-batch, all images together
+"""
+
+import torch
+from mmdet.models.dense_heads import RPNHead
+from mmdet.models.utils import unpack_gt_instances
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.utils import ConfigType, InstanceList
+from torch import Tensor
+
+from .sampled_boxes import SampledBoxes, mean_over_ranks
+
+
+@MODELS.register_module()
+class PersonSearchRPNHead(RPNHead):
+    """mmdet's RPN on one map, which tells the anchors it was trained on.
+
+    Anchors are sampled once a step; whoever adds a loss takes the same ones.
+    """
+
+    def loss_and_sampled(
+        self,
+        feats: tuple[Tensor],
+        batch_data_samples: SampleList,
+        proposal_cfg: ConfigType,
+    ) -> tuple[dict[str, Tensor], InstanceList, SampledBoxes]:
+        """Train on sampled anchors, and propose.
+
+        Args:
+            feats: One map (B, C, H, W).
+            batch_data_samples: With ``gt_instances``.
+            proposal_cfg: ``nms_pre``, ``nms``, ``max_per_img``.
+
+        Returns:
+            ``loss_rpn_cls`` and ``loss_rpn_bbox``; the proposals of every
+            image; the sampled anchors.
+        """
+        if len(feats) != 1:
+            raise ValueError(
+                f'person search needs one feature map, got {len(feats)}; '
+                'set out_indices=(2,) of the backbone'
+            )
+        gt_instances, gt_ignored, metas = unpack_gt_instances(
+            batch_data_samples
+        )
+        scores, deltas = self(feats)
+        anchors, valid = self.get_anchors(
+            [scores[0].shape[-2:]], metas, device=scores[0].device
+        )
+        *targets, count = self.get_targets(
+            anchors, valid, gt_instances, metas, gt_ignored
+        )
+        labels, weights, box_targets, box_weights = (t[0] for t in targets)
+        count = mean_over_ranks(count, labels.device)
+        loss_cls, loss_bbox = self.loss_by_feat_single(
+            scores[0],
+            deltas[0],
+            torch.stack([of_image[0] for of_image in anchors]),
+            labels,
+            weights,
+            box_targets,
+            box_weights,
+            avg_factor=count,
+        )
+        where = weights.flatten().nonzero().flatten()
+        sampled = SampledBoxes(
+            logits=per_anchor(scores[0], self.cls_out_channels)[where],
+            deltas=per_anchor(deltas[0], 4)[where],
+            targets=box_targets.flatten(0, 1)[where],
+            positive=labels.flatten()[where] == 0,
+            where=where,
+            count=count,
+        )
+        proposals = self.predict_by_feat(
+            scores, deltas, batch_img_metas=metas, cfg=proposal_cfg
+        )
+        losses = dict(loss_rpn_cls=loss_cls, loss_rpn_bbox=loss_bbox)
+        return losses, proposals, sampled
+
+
+def per_anchor(output: Tensor, size: int) -> Tensor:
+    """(B, A * size, H, W) to (B * H * W * A, size), mmdet's anchor order."""
+    return output.permute(0, 2, 3, 1).reshape(-1, size)
