@@ -46,15 +46,24 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(config: str, seed: int, args: argparse.Namespace) -> dict:
-    """Train and test once, or read the result of an earlier time."""
-    work = args.work_dir / f'{Path(config).stem}_seed{seed}'
+def run(
+    config: str, seed: int, work: Path, options: list[str], amp: bool = False
+) -> dict:
+    """Train and test once, or read the result of an earlier time.
+
+    Args:
+        config: Path.
+        seed: Of the run.
+        work: Folder of the run.
+        options: KEY=VALUE, as in tools/train.py.
+        amp: Train in mixed precision.
+    """
     result = work / 'result.json'
-    options = [f'randomness.seed={seed}', *args.cfg_options]
+    options = [f'randomness.seed={seed}', *options]
     if not result.exists():
         # the test comes last, on its own
         train = ['train_cfg.val_begin=100000', *options]
-        amp = ['--amp'] if args.amp else []
+        amp = ['--amp'] if amp else []
         call(
             *('train.py', work, config, '--resume', *amp),
             *('--cfg-options', *train),
@@ -65,6 +74,12 @@ def run(config: str, seed: int, args: argparse.Namespace) -> dict:
             *('--cfg-options', *options),
         )
     return json.loads(result.read_text())
+
+
+def run_in(args: argparse.Namespace, config: str, seed: int) -> dict:
+    """``run`` in the folder of this config and seed."""
+    work = args.work_dir / f'{Path(config).stem}_seed{seed}'
+    return run(config, seed, work, args.cfg_options, args.amp)
 
 
 def call(tool: str, work: Path, *arguments: str) -> None:
@@ -114,7 +129,7 @@ def main() -> None:
     tasks = [(config, seed) for seed in args.seeds for config in args.configs]
     results = {Path(config).stem: [] for config in args.configs}
     with ThreadPoolExecutor(args.jobs) as pool:
-        outcomes = pool.map(lambda task: run(*task, args), tasks)
+        outcomes = pool.map(lambda task: run_in(args, *task), tasks)
         for number, ((config, seed), result) in enumerate(
             zip(tasks, outcomes, strict=True), 1
         ):
