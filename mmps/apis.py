@@ -123,7 +123,7 @@ def _forget_training(cfg: Config) -> None:
     for key in (
         *('train_cfg', 'train_dataloader', 'optim_wrapper'),
         *('val_cfg', 'val_dataloader', 'val_evaluator'),
-        *('param_scheduler', 'auto_scale_lr', 'custom_hooks'),
+        *('param_scheduler', 'auto_scale_lr'),
     ):
         cfg[key] = None
     cfg.model.pop('distiller', None)
@@ -153,6 +153,7 @@ def table_of(cfg: Config, checkpoint: str) -> IdentityTable:
         **train,
         'pipeline': loader.dataset.pipeline,
         'test_mode': True,
+        'on_bad_image': 'raise',
     }
     cfg.test_evaluator = dict(type='PersonSearchMetric', protocols=[])
     _forget_training(cfg)

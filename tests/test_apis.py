@@ -1,6 +1,13 @@
 import pytest
 
-from mmps.apis import load_config, parse_options, run_training
+from mmps.apis import (
+    UNTRAINED,
+    load_config,
+    parse_options,
+    run_test,
+    run_training,
+    table_of,
+)
 
 CONFIG = 'configs/oim/oim_r18_tiny.py'
 
@@ -36,3 +43,58 @@ def test_scaling_needs_to_know_the_batch_of_the_learning_rate():
     cfg.pop('auto_scale_lr')
     with pytest.raises(ValueError, match='base_batch_size'):
         run_training(cfg, auto_scale_lr=True)
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Configs that would have been run."""
+    configs = []
+
+    def start(cfg, *args, **kwargs):
+        configs.append(cfg)
+
+    monkeypatch.setattr('mmps.apis._test', start)
+    monkeypatch.setattr('mmps.apis._table', start)
+    return configs
+
+
+def distilled():
+    cfg = load_config('configs/kd/oim_r18_oim50_tiny.py')
+    cfg.model.distiller = dict(
+        type='KnowledgeDistiller', teacher='x.py', checkpoint='x.pth'
+    )
+    cfg.resume = True
+    return cfg
+
+
+@pytest.mark.parametrize('run', [run_test, table_of])
+def test_a_test_needs_no_training_set_and_no_teacher(run, started):
+    run(distilled(), 'epoch_3.pth')
+    (cfg,) = started
+    assert 'distiller' not in cfg.model
+    for part in ('train', 'val'):
+        assert cfg[f'{part}_cfg'] is None
+        assert cfg[f'{part}_dataloader'] is None
+    assert cfg.optim_wrapper is None
+    assert cfg.test_dataloader.dataset.type == 'CUHKSYSUDataset'
+    assert (cfg.load_from, cfg.resume) == ('epoch_3.pth', False)
+
+
+def test_a_baseline_loads_nothing(started):
+    run_test(load_config(CONFIG), UNTRAINED)
+    assert started[0].load_from is None
+
+
+def test_a_table_is_of_training_images_as_they_are_tested(started):
+    before = load_config(CONFIG)
+    table_of(load_config(CONFIG), 'epoch_3.pth')
+    loader = started[0].test_dataloader
+    dataset = loader.dataset
+    assert dataset.split == 'train'
+    assert dataset.test_mode
+    assert dataset.data_root == before.train_dataloader.dataset.data_root
+    assert dataset.pipeline == before.test_dataloader.dataset.pipeline
+    assert 'RandomFlip' in str(before.train_dataloader.dataset.pipeline)
+    assert 'RandomFlip' not in str(dataset.pipeline)
+    assert loader.sampler.shuffle is False
+    assert loader.get('drop_last', False) is False

@@ -25,6 +25,7 @@ def parse_args() -> argparse.Namespace:
     compute = commands.add_parser('compute', help='average embeddings')
     compute.add_argument('config', help='config file of the teacher')
     compute.add_argument('checkpoint', help='file or URL')
+    compute.add_argument('--work-dir', help='logs [work_dirs/<config name>]')
     compute.add_argument(
         '--cfg-options',
         nargs='+',
@@ -39,7 +40,10 @@ def parse_args() -> argparse.Namespace:
         )
     info = commands.add_parser('info', help='describe the table of a file')
     info.add_argument('file', help='table file or checkpoint, or its URL')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.command != 'info' and not args.out.endswith('.pth'):
+        parser.error(f'{args.out}: the name of a table file ends in .pth')
+    return args
 
 
 def main() -> None:
@@ -54,8 +58,11 @@ def main() -> None:
     if args.command == 'extract':
         table = read_table(args.checkpoint)
     else:
-        options = parse_options(args.cfg_options)
-        cfg = load_config(args.config, cfg_options=options)
+        cfg = load_config(
+            args.config,
+            work_dir=args.work_dir,
+            cfg_options=parse_options(args.cfg_options),
+        )
         table = table_of(cfg, args.checkpoint)
     write_table(table, args.out, half=args.half)
     print(describe(read_table(args.out)))

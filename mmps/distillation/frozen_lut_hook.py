@@ -46,7 +46,7 @@ class FrozenLUTHook(Hook):
         self.trust_order = trust_order
         # loss, its frozen table, a copy of that
         self._watched: list[tuple[OIMLoss, Tensor, Tensor]] = []
-        self._last_seen: list[tuple[int, int]] = []
+        self._last_seen: list[tuple[int, int, bool]] = []
 
     def before_train(self, runner: Runner) -> None:
         """Read, check and freeze.
@@ -122,10 +122,10 @@ class FrozenLUTHook(Hook):
         """Compare every value before it is saved."""
         self._compare()
 
-    def _versions(self) -> list[tuple[int, int]]:
-        """What changes when someone replaces or writes to a table."""
+    def _versions(self) -> list[tuple[int, int, bool]]:
+        """What changes when someone replaces, writes to or frees a table."""
         return [
-            (id(loss.table), loss.table._version)
+            (id(loss.table), loss.table._version, loss.frozen)
             for loss, _, _ in self._watched
         ]
 

@@ -132,7 +132,7 @@ def read_table(source: str | Path) -> IdentityTable:
             checkpoint.get('state_dict', checkpoint), source
         )
         origin = f'lookup table of {Path(str(source)).name}'
-    if rows.dim() != 2 or not rows.is_floating_point():
+    if rows.dim() != 2 or not (rows.is_floating_point() and rows.numel()):
         raise CheckpointError(
             source,
             f'its table is {rows.dtype} of shape {tuple(rows.shape)}, not '
@@ -260,12 +260,20 @@ def embeddings_of_people(
             samples, with ``gt_instances.embeddings`` (n, D) and
             ``gt_instances.instances_ids`` (n,).
         batches: A data loader.
+
+    Raises:
+        ValueError: The network embeds no one.
     """
     for data in batches:
         with torch.no_grad():
             samples = embed(data)
         for sample in samples:
             people = sample.gt_instances
+            if 'embeddings' not in people:
+                raise ValueError(
+                    'the network returns no gt_instances.embeddings, so it '
+                    'cannot teach a table; a detector alone embeds no one'
+                )
             yield people.embeddings, people.instances_ids
 
 

@@ -188,7 +188,7 @@ class OIMLoss(nn.Module):
                 f'a table of shape {tuple(table.shape)} cannot replace one '
                 f'of {tuple(self.table.shape)} (identities, embedding size)'
             )
-        self.table.copy_(table)
+        self.table.copy_(table.detach())
         self.update_table = False
 
     @torch.no_grad()

@@ -301,3 +301,126 @@ def test_one_process_gathers_itself():
     got_x, got_ids = gather_rows(x, ids)
     assert got_x is x
     assert got_ids is ids
+
+
+def remembering(**options):
+    """A loss whose table and queue are full of random people."""
+    loss = make_loss(num_ids=4, feat_dim=6, queue_size=9, **options)
+    loss.table.copy_(random_batch(4, 4, seed=100)[0])
+    loss.queue.copy_(random_batch(9, 4, seed=101)[0])
+    return loss
+
+
+def frozen_twin(loss):
+    twin = make_loss(num_ids=4, feat_dim=6, queue_size=9)
+    twin.load_state_dict(loss.state_dict())
+    twin.freeze(loss.table.clone())
+    return twin
+
+
+def test_a_frozen_table_stays_while_the_queue_goes_on():
+    live = remembering()
+    frozen = frozen_twin(live)
+    table = frozen.table.clone()
+    for seed in range(12):
+        x, ids = random_batch(20, 4, seed=seed)
+        live(x, ids)
+        frozen(x, ids)
+        assert torch.equal(frozen.table, table)
+        assert torch.equal(frozen.queue, live.queue)
+        assert frozen.queue_head == live.queue_head
+    assert not (live.table == table).all(dim=1).any()
+
+
+def test_a_frozen_loss_has_the_value_and_the_gradient_of_a_live_one():
+    live = remembering()
+    frozen = frozen_twin(live)
+    x, ids = random_batch(12, 4, seed=5)
+    values, grads = [], []
+    for loss in (live, frozen):
+        leaf = x.clone().requires_grad_()
+        values.append(loss(leaf, ids))
+        values[-1].backward()
+        grads.append(leaf.grad)
+    assert values[0] > 0
+    assert torch.equal(*values)
+    assert torch.equal(*grads)
+
+
+def test_a_table_is_copied_and_gets_no_gradient():
+    # as the weights of a softmax teacher would
+    rows = random_batch(4, 4, seed=1)[0].requires_grad_()
+    loss = make_loss(num_ids=4, feat_dim=6)
+    loss.freeze(rows)
+    x, ids = random_batch(12, 4, seed=5)
+    loss(x.requires_grad_(), ids).backward()
+    assert x.grad.any()
+    assert rows.grad is None
+    assert not loss.table.requires_grad
+    expected = rows.detach().clone()
+    rows.detach().zero_()
+    assert torch.equal(loss.table, expected)
+
+
+def test_freezing_may_be_left_to_the_config_or_to_a_hook():
+    assert not make_loss().frozen
+    assert not make_loss(update_table=True).frozen
+    assert make_loss(update_table=False).frozen
+    loss = make_loss()
+    loss.freeze(unit(10, 20))
+    assert loss.frozen
+
+
+@pytest.mark.parametrize(
+    ('update_table', 'moves'), [(None, True), (True, True), (False, False)]
+)
+def test_the_config_decides_whether_the_table_learns(update_table, moves):
+    loss = make_loss(update_table=update_table)
+    loss(unit(10, 20), torch.tensor([0, UNLABELED]))
+    assert bool(loss.table.any()) is moves
+    assert torch.equal(loss.queue[0], unit(20)[0])
+
+
+def test_a_table_that_must_learn_cannot_be_frozen():
+    loss = make_loss(update_table=True)
+    with pytest.raises(ValueError, match='update_table=True'):
+        loss.freeze(unit(10, 20))
+    assert not loss.table.any()
+    assert not loss.frozen
+
+
+@pytest.mark.parametrize('shape', [(3, 2), (2, 3), (1, 2), (2,), (2, 1)])
+def test_a_table_of_another_shape_is_refused(shape):
+    loss = make_loss()
+    with pytest.raises(ValueError, match=r'cannot replace one of \(2, 2\)'):
+        loss.freeze(torch.ones(shape))
+    assert not loss.table.any()
+    assert not loss.frozen
+
+
+def test_only_the_order_of_rows_among_their_labels_matters():
+    # embeddings lie close to their rows, so another order must be worse
+    rows = random_batch(4, 4, seed=7)[0]
+    ids = torch.arange(4).repeat(3)
+    x = F.normalize(rows[ids] + 0.05 * random_batch(12, 4, seed=8)[0], dim=1)
+    order = torch.tensor([2, 0, 3, 1])
+    place = order.argsort()  # row r stands at place[r]
+
+    def value(table, ids):
+        loss = remembering()
+        loss.freeze(table)
+        return float(loss(x, ids))
+
+    expected = value(rows, ids)
+    assert value(rows[order], place[ids]) == pytest.approx(expected, abs=1e-12)
+    assert value(rows[order], ids) > expected + 1
+    assert value(rows, place[ids]) > expected + 1
+
+
+def test_an_evaluated_frozen_loss_remembers_nothing():
+    loss = remembering().eval()
+    loss.freeze(loss.table.clone())
+    queue = loss.queue.clone()
+    loss(*random_batch(12, 4, seed=5))
+    assert torch.equal(loss.queue, queue)
+    assert loss.queue_head == 0
