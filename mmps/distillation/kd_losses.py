@@ -184,7 +184,8 @@ class HintLoss(nn.Module):
         teacher_channels: C of the teacher's map.
         loss_weight: lambda_Hint of [S], gamma of [C].
         reduction: 'mean' over all elements, this project's choice; 'sum' is
-            [S] to the letter, some 2.4 million terms an image.
+            [S] to the letter, some 2.4 million terms an image. With several
+            processes a sum is averaged over them, a mean stays what it is.
     """
 
     def __init__(

@@ -6,7 +6,6 @@ Person Search", BMVC 2019, section 4.1.
 
 from collections.abc import Sequence
 
-import torch
 from mmdet.registry import MODELS
 from mmdet.utils import ConfigType, OptConfigType
 from mmengine.logging import print_log
@@ -163,21 +162,19 @@ class KnowledgeDistiller(nn.Module):
     def _stage_losses(
         self, stage: str, boxes: SampledBoxes, logits: Tensor, deltas: Tensor
     ) -> dict[str, Tensor]:
-        with torch.autocast(logits.device.type, enabled=False):
-            positive = boxes.positive
-            box, active = self.box[stage](
-                boxes.deltas[positive],
-                deltas[positive],
-                boxes.targets[positive],
-                boxes.count,
-            )
-            return {
-                f'loss_kd_{stage}_cls': self.soft[stage](
-                    boxes.logits, logits, boxes.count
-                ),
-                f'loss_kd_{stage}_bbox': box,
-                f'kd_{stage}_active': active,
-            }
+        positive = boxes.positive
+        box, active = self.box[stage](
+            boxes.deltas[positive],
+            deltas[positive],
+            boxes.targets[positive],
+            boxes.count,
+        )
+        soft = self.soft[stage](boxes.logits, logits, boxes.count)
+        return {
+            f'loss_kd_{stage}_cls': soft,
+            f'loss_kd_{stage}_bbox': box,
+            f'kd_{stage}_active': active,
+        }
 
 
 def _check_parts(parts: Sequence[str], options: dict) -> None:

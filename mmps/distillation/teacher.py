@@ -5,6 +5,7 @@ Symbols used in this file:
     R   sampled RoIs of the mini-batch
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,7 @@ def teacher_config(teacher: str | ConfigType) -> ConfigType:
 
     Raises:
         FileNotFoundError: There is no such file.
+        ValueError: The model has no RPN.
     """
     if isinstance(teacher, str | Path):
         if not Path(teacher).is_file():
@@ -97,9 +99,14 @@ def teacher_config(teacher: str | ConfigType) -> ConfigType:
                 f'{teacher}: no such config; model.distiller.teacher is the '
                 f'path of one, from the working folder ({Path.cwd()})'
             )
-        teacher = Config.fromfile(teacher).model
-    config = Config(dict(model=teacher)).model
+        teacher = Config.fromfile(teacher).get('model', {})
+    config = Config(dict(model=deepcopy(teacher))).model
     config.pop('distiller', None)
+    if 'rpn_head' not in config:
+        raise ValueError(
+            f'model.distiller.teacher is a {config.get("type")} without '
+            'rpn_head; a teacher is a PersonSearchRCNN'
+        )
     return config
 
 
@@ -185,7 +192,9 @@ def _settings(model: nn.Module) -> dict:
             getattr(inputs, 'std', None)
         ),
         'order of the colours': (
-            'swapped to RGB' if inputs._channel_conversion else 'as read'
+            'swapped'
+            if getattr(inputs, '_channel_conversion', False)
+            else 'as read'
         ),
     }
 

@@ -22,8 +22,9 @@ class SampledBoxes:
         where: For anchors (N,) long, positions among the anchors of all
             images (image, row, column, base anchor); for RoIs (N, 5) float,
             image and box in input pixels.
-        count: N; with several processes, their mean. Sums over boxes are
-            divided by it.
+        count: Divides sums over boxes: N, where mmdet counts one positive
+            and one negative anchor of an image that has none; with several
+            processes their mean.
     """
 
     logits: Tensor

@@ -2,6 +2,9 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
+from mmdet.registry import MODELS
+from torch import nn
 
 from mmps.structures import UNLABELED
 from tests.models.build import batch, build, model_config, scene
@@ -55,6 +58,57 @@ def test_an_image_without_people_trains():
     total(losses).backward()
     assert total(losses).isfinite()
     assert losses['loss_oim'] == 0
+
+
+@MODELS.register_module()
+class Eavesdropper(nn.Module):
+    """A distiller that keeps what it is told."""
+
+    def __init__(self, student_channels):
+        super().__init__()
+        self.student_channels = student_channels
+
+    def forward(self, batch_inputs, feats, anchors, rois, losses):
+        self.told = batch_inputs, feats, anchors, rois
+        return {**losses, 'loss_extra': feats[0].sum()}
+
+
+def test_a_distiller_is_told_of_the_step_and_returns_its_losses():
+    cfg = model_config()
+    cfg.distiller = dict(type='Eavesdropper')
+    model = build(cfg).train()
+    assert model.distiller.student_channels == cfg.rpn_head.in_channels
+    inputs, samples = batch(model, scene(PEOPLE, [3, 4]), training=True)
+    losses = model.loss(inputs, samples)
+    told_inputs, feats, anchors, rois = model.distiller.told
+    assert told_inputs is inputs
+    assert torch.equal(losses['loss_extra'], feats[0].sum())
+    # these are the anchors and RoIs of the losses
+    torch.testing.assert_close(
+        losses['loss_rpn_cls'],
+        F.binary_cross_entropy_with_logits(
+            anchors.logits[:, 0], anchors.positive.float()
+        ),
+    )
+    torch.testing.assert_close(
+        losses['loss_cls'],
+        F.cross_entropy(rois.logits, (~rois.positive).long()),
+    )
+    number = len(rois.where)
+    assert rois.count == number
+    assert rois.deltas.shape == rois.targets.shape == (number, 4)
+    assert 2 <= rois.positive.sum() < number
+    smooth = F.smooth_l1_loss(
+        rois.deltas[rois.positive],
+        rois.targets[rois.positive],
+        reduction='sum',
+    )
+    torch.testing.assert_close(losses['loss_bbox'], smooth / number)
+    head = model.roi_head.bbox_head
+    decoded = head.bbox_coder.decode(rois.where[:, 1:], rois.targets)
+    people = samples[0].gt_instances.bboxes
+    distance = (decoded[rois.positive][:, None] - people).abs().amax(dim=2)
+    assert distance.amin(dim=1).max() < 1e-3
 
 
 def test_predictions_are_in_original_pixels():

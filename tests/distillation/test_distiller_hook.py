@@ -1,0 +1,217 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.registry import MODEL_WRAPPERS
+from torch import nn
+
+from mmps.distillation import DistillerHook
+from mmps.engine import CheckpointError
+from mmps.structures import UNLABELED
+from tests.distillation.networks import (
+    PEOPLE,
+    distiller_config,
+    make_student,
+    network,
+    network_config,
+)
+from tests.engine import toy
+from tests.models.build import CONFIGS, scene
+
+RUNTIME = CONFIGS / '_base_' / 'default_runtime.py'
+ADAPTER = {'hint.adapter.weight', 'hint.adapter.bias'}
+
+
+@DATASETS.register_module()
+class SceneData(toy.ToyData):
+    """Four noisy pictures of two out of three people."""
+
+    def __init__(self):
+        super().__init__(size=4)
+        self.metainfo = dict(identity_names=['a', 'b', 'c'])
+
+    def __getitem__(self, index):
+        inputs, sample = scene(PEOPLE, [index % 3, UNLABELED], seed=index)
+        return dict(inputs=inputs, data_samples=sample)
+
+
+@MODEL_WRAPPERS.register_module()
+class StudentWrapper(nn.Module):
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+
+def run_of(folder, model, **changes):
+    """The runtime of the configs around a model; 2 epochs of 2 steps."""
+    return toy.make_config(
+        folder,
+        model=model,
+        train_dataloader=dict(dataset=dict(type='SceneData'), batch_size=2),
+        train_cfg=dict(max_epochs=2),
+        optim_wrapper=dict(optimizer=dict(lr=0.01)),
+        default_hooks={
+            name: hook
+            for name, hook in Config.fromfile(RUNTIME).default_hooks.items()
+            if name in ('identity_names', 'distiller')
+        },
+        **changes,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _configs_are_not_laid_out(monkeypatch):
+    """yapf, which a runner asks for its config as text, takes seconds."""
+    monkeypatch.setattr(Config, 'pretty_text', '')
+
+
+def student_config(distiller):
+    cfg = network_config(oim=True)
+    if distiller is not None:
+        cfg.distiller = distiller
+    return cfg
+
+
+def load(path):
+    return torch.load(path, map_location='cpu', weights_only=True)
+
+
+def same(a, b):
+    """Whether two nests of dicts, lists and tensors are equal to the bit."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return torch.equal(a, b) if torch.is_tensor(a) else a == b
+
+
+@pytest.mark.slow
+def test_a_resumed_run_equals_the_unbroken_one(tmp_path):
+    model = student_config(distiller_config(tmp_path))
+    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
+    runner = toy.run(run_of(whole, model))
+    stop = dict(custom_hooks=[dict(type='StopHook', epoch=1)])
+    with pytest.raises(toy.Stop):
+        toy.run(run_of(broken, model, **stop))
+    assert not (broken / 'epoch_2.pth').exists()
+    toy.run(run_of(broken, model, resume=True))
+
+    first, last = load(broken / 'epoch_1.pth'), load(broken / 'epoch_2.pth')
+    expected = load(whole / 'epoch_2.pth')
+    for entry in ('state_dict', 'optimizer', 'distiller'):
+        assert same(last[entry], expected[entry]), entry
+        assert not same(first[entry], last[entry]), entry
+    assert last['distiller'].keys() == ADAPTER
+    parameters = dict(runner.model.named_parameters())
+    assert len(last['optimizer']['state']) == len(parameters)
+    for name, value in expected['distiller'].items():
+        assert torch.equal(value, parameters[f'distiller.{name}'].detach())
+    plain = MODELS.build(student_config(None))
+    missing, unexpected = plain.load_state_dict(expected['state_dict'])
+    assert (missing, unexpected) == ([], [])
+
+
+@pytest.mark.slow
+def test_a_plain_run_neither_needs_nor_saves_an_adapter(tmp_path):
+    toy.run(run_of(tmp_path, student_config(None)))
+    checkpoint = load(tmp_path / 'epoch_2.pth')
+    assert 'distiller' not in checkpoint
+    # and a run of the same config with a teacher cannot go on from it
+    model = student_config(distiller_config(tmp_path))
+    with pytest.raises(CheckpointError) as caught:
+        toy.run(
+            run_of(
+                tmp_path,
+                model,
+                resume=True,
+                load_from=str(tmp_path / 'epoch_1.pth'),
+            )
+        )
+    assert caught.value.file.endswith('epoch_1.pth')
+    assert 'hint.adapter.weight' in caught.value.problem
+    assert 'load_from' in caught.value.hint
+
+
+def fake_runner(model, resume=False):
+    return SimpleNamespace(
+        model=model, _resume=resume, _load_from='some/epoch_1.pth'
+    )
+
+
+def test_the_adapter_goes_through_a_checkpoint(tmp_path):
+    distiller, hook = distiller_config(tmp_path), DistillerHook()
+    ours = make_student(distiller, seed=1, load=False)
+    other = make_student(distiller, seed=2, load=False)
+    checkpoint = {}
+    hook.before_save_checkpoint(fake_runner(ours), checkpoint)
+    assert checkpoint['distiller'].keys() == ADAPTER
+    saved = {k: v.clone() for k, v in checkpoint['distiller'].items()}
+    with torch.no_grad():
+        for parameter in ours.distiller.parameters():
+            parameter.add_(1)
+    assert same(checkpoint['distiller'], saved)  # a copy, not a view
+    rest = {k: v.clone() for k, v in other.state_dict().items()}
+    hook.after_load_checkpoint(fake_runner(other, resume=True), checkpoint)
+    assert same(dict(other.distiller.named_parameters()), saved)
+    assert same(dict(other.state_dict()), rest)
+
+
+def test_a_new_run_from_old_weights_starts_its_own_adapter(tmp_path):
+    student = make_student(distiller_config(tmp_path), load=False)
+    before = student.distiller.hint.adapter.weight.detach().clone()
+    zeros = {
+        name: torch.zeros_like(parameter)
+        for name, parameter in student.distiller.named_parameters()
+    }
+    for checkpoint in ({}, {'distiller': zeros}):
+        DistillerHook().after_load_checkpoint(fake_runner(student), checkpoint)
+        assert torch.equal(student.distiller.hint.adapter.weight, before)
+
+
+@pytest.mark.parametrize(
+    ('ours', 'theirs'), [(18, None), (None, 18), (18, 50)]
+)
+def test_an_adapter_that_does_not_fit_is_refused(ours, theirs, tmp_path):
+    hook, checkpoint, students = DistillerHook(), {}, []
+    for depth in (ours, theirs):
+        parts = ['rpn'] if depth is None else ['hint']
+        distiller = distiller_config(
+            tmp_path, network_config(depth or 18), parts=parts
+        )
+        students.append(make_student(distiller, load=False))
+    hook.before_save_checkpoint(fake_runner(students[1]), checkpoint)
+    with pytest.raises(CheckpointError, match=r'some/epoch_1\.pth'):
+        hook.after_load_checkpoint(
+            fake_runner(students[0], resume=True), checkpoint
+        )
+
+
+def test_a_part_without_weights_resumes_from_either(tmp_path):
+    distiller = distiller_config(tmp_path, parts=['rpn', 'rcn'])
+    student, checkpoint = make_student(distiller, load=False), {}
+    hook = DistillerHook()
+    hook.before_save_checkpoint(fake_runner(student), checkpoint)
+    assert checkpoint == {'distiller': {}}
+    for saved in (checkpoint, {}):
+        hook.after_load_checkpoint(fake_runner(student, resume=True), saved)
+
+
+def test_a_model_without_distiller_is_left_alone():
+    model, checkpoint = network(network_config(), seed=0), {}
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    runner, hook = fake_runner(model, resume=True), DistillerHook()
+    hook.before_train(runner)
+    hook.before_save_checkpoint(runner, checkpoint)
+    hook.after_load_checkpoint(runner, {'distiller': {'a': torch.ones(1)}})
+    assert not checkpoint
+    assert same(dict(model.state_dict()), before)
+
+
+def test_the_teacher_is_read_before_training_also_inside_a_wrapper(tmp_path):
+    student = make_student(distiller_config(tmp_path), load=False)
+
+    DistillerHook().before_train(fake_runner(StudentWrapper(student)))
+    assert student.distiller.teacher is not None
+    assert not student.distiller.teacher.model.training

@@ -1,0 +1,137 @@
+"""Two processes with an image each learn as one process with both."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmps.structures import UNLABELED
+from tests.distillation.networks import (
+    PEOPLE,
+    distiller_config,
+    make_student,
+)
+from tests.models.build import batch, scene
+from tests.ranks import run_ranks
+
+# Nothing is drawn, and nothing depends on the other images of a batch.
+STEADY = {
+    'train_cfg.rpn.sampler.num': 1000,
+    'train_cfg.rcnn.sampler.num': 1000,
+    'backbone.norm_eval': True,
+    'roi_head.shared_head.norm_eval': True,
+}
+# What the first and the second process see: someone and no one, someone
+# without a name, as many people each
+STEPS = (
+    ((PEOPLE, [2, UNLABELED]), ([], [])),
+    ((PEOPLE[:1], [0]), (PEOPLE, [UNLABELED, UNLABELED])),
+    ((PEOPLE, [1, 0]), (PEOPLE, [1, UNLABELED])),
+)
+LOGGED = {'acc', 'kd_rpn_active', 'kd_rcn_active', 'kd_adapter_norm'}
+# whether the detector is taught, whether the table is frozen
+CASES = {
+    'KD_det': (True, False),
+    'KD_reid': (False, True),
+    'both': (True, True),
+}
+OIM = 'roi_head.oim_head.loss_oim'
+
+
+def frozen_table():
+    generator = torch.Generator().manual_seed(9)
+    return F.normalize(torch.randn(3, 8, generator=generator), dim=1).double()
+
+
+def run_cases(rank, world_size, distiller):
+    return {
+        case: run_share(rank, world_size, distiller if det else None, reid)
+        for case, (det, reid) in CASES.items()
+    }
+
+
+def run_share(rank, world_size, distiller, reid):
+    """Steps on this process's images; losses and gradients in the mean."""
+    changes = {'roi_head.oim_head.norm_cfg': None} if reid else {}
+    student = make_student(distiller, oim=reid, **STEADY, **changes).double()
+    counts = []
+    if distiller is not None:
+        student.distiller.teacher.model.double()
+        student.distiller.register_forward_pre_hook(
+            lambda _, told: counts.append([len(b.where) for b in told[2:4]])
+        )
+    if reid:
+        student.roi_head.oim_head.loss_oim.freeze(frozen_table())
+    values, gradients = [], []
+    for people in STEPS:
+        scenes = [scene(*args, seed=s) for s, args in enumerate(people)]
+        share = scenes if world_size == 1 else scenes[rank : rank + 1]
+        student.zero_grad()
+        losses = student.loss(*batch(student, *share, training=True))
+        student.parse_losses(losses)[0].backward()
+        values.append(
+            {k: v.detach() for k, v in losses.items() if k not in LOGGED}
+        )
+        gradients.append(
+            {n: p.grad.clone() for n, p in student.named_parameters()}
+        )
+    if world_size > 1:
+        for step in (*values, *gradients):
+            for tensor in step.values():
+                torch.distributed.all_reduce(tensor)
+                tensor /= world_size
+    return values, gradients, counts, student.state_dict()
+
+
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory):
+    """What one process has, then what each of two has."""
+    folder = tmp_path_factory.mktemp('ranks')
+    distiller = distiller_config(tmp_path_factory.mktemp('teacher'))
+    one = run_cases(0, 1, distiller)
+    return [one, *run_ranks(2, folder, run_cases, 2, distiller)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('case', CASES)
+def test_losses_and_gradients_of_two_are_those_of_one(runs, case):
+    one, *two = (run[case] for run in runs)
+    det, reid = CASES[case]
+    expected = 4 + reid + 5 * det
+    assert [len(step) for step in one[0]] == [expected] * len(STEPS)
+    for got in two:
+        for step, other in zip(
+            (*one[0], *one[1]), (*got[0], *got[1]), strict=True
+        ):
+            assert step.keys() == other.keys()
+            for name, value in step.items():
+                assert value.isfinite().all()
+                torch.testing.assert_close(
+                    other[name], value, rtol=1e-6, atol=1e-9, msg=name
+                )
+    adapter = 'distiller.hint.adapter.weight'
+    assert (adapter in one[1][0]) == det
+    for step in one[1]:
+        assert sum(g.any() for g in step.values()) > len(step) / 2
+
+
+@pytest.mark.slow
+def test_the_processes_above_sampled_different_numbers(runs):
+    one, first, second = (torch.tensor(run['both'][2]) for run in runs)
+    assert torch.equal(one, first + second)
+    assert (first != second).any(dim=0).tolist() == [True, True]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('case', ['KD_reid', 'both'])
+def test_the_frozen_table_stays_and_the_queues_agree(runs, case):
+    states = [run[case][3] for run in runs]
+    for state in states:
+        assert torch.equal(state[f'{OIM}.table'], frozen_table())
+        assert state[f'{OIM}.queue_head'] == 4  # without a name
+        torch.testing.assert_close(
+            state[f'{OIM}.queue'],
+            states[0][f'{OIM}.queue'],
+            rtol=0,
+            atol=1e-9,
+        )
+    assert states[0][f'{OIM}.queue'].any(dim=1).sum() >= 4
