@@ -8,15 +8,25 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
+from mmps.distillation import read_table
+from mmps.distillation.teacher import check_pair
 from tests.models.build import batch, scene
 from tests.models.torchvision_names import torchvision_state
 
 ROOT = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(p for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
 NAME = re.compile(
-    r'(?P<method>det|oim)_r(?P<depth>18|50)(_w(?P<weight>0\.\d))?'
+    r'(?P<method>det|oim)_r(?P<depth>18|50)(_det(?P<det>50))?'
+    r'(_oim(?P<oim>18|50))?(_w(?P<weight>0\.\d))?'
     r'(?P<data>|_prw|_synth|_tiny)'
 )
+#: distilled rows of Tables 1 and 3 of Munjal et al., 2019, without QEEPS
+DISTILLED = {
+    *('oim_r50_det50', 'oim_r50_det50_w0.3', 'oim_r50_oim50'),
+    *('oim_r50_det50_oim50', 'oim_r50_oim18'),
+    *('oim_r18_det50', 'oim_r18_det50_w0.6', 'oim_r18_oim50'),
+    *('oim_r18_det50_oim50', 'oim_r18_oim18'),
+}
 #: labelled training identities, size of the queue, network input
 DATA = {
     '': (5532, 5000, (1000, 600)),
@@ -44,10 +54,17 @@ def test_there_is_a_config_for_every_weight_of_the_paper():
                 assert f'oim_r{depth}{weight}{data}' in names
 
 
+def test_there_is_a_config_for_every_distilled_row_of_the_paper():
+    names = {p.stem for p in CONFIGS if p.parent.name == 'kd'}
+    for data in ('', '_prw', '_synth'):
+        assert {f'{row}{data}' for row in DISTILLED} <= names
+
+
 def test_a_config_is_what_its_name_says(path):
     name, cfg = NAME.fullmatch(path.stem), load(path)
     assert name is not None
-    assert path.parent.name == name['method']
+    distilled = name['det'] or name['oim']
+    assert path.parent.name == ('kd' if distilled else name['method'])
     assert cfg.model.backbone.depth == int(name['depth'])
     num_ids, queue_size, scale = DATA[name['data']]
     resize = next(
@@ -60,8 +77,47 @@ def test_a_config_is_what_its_name_says(path):
         return
     loss = cfg.model.roi_head.oim_head.loss_oim
     assert (loss.num_ids, loss.queue_size) == (num_ids, queue_size)
-    assert loss.loss_weight == float(name['weight'] or 1.0)
+    # a frozen table is learnt from at a tenth of the weight
+    own = 0.1 if name['oim'] else 1.0
+    assert loss.loss_weight == float(name['weight'] or own)
     assert 'protocols' not in cfg.test_evaluator
+
+
+def test_a_distilled_student_has_the_teachers_of_its_name(path):
+    name, cfg = NAME.fullmatch(path.stem), load(path)
+    distiller = cfg.model.get('distiller')
+    hooks = [h.type for h in cfg.get('custom_hooks', [])]
+    assert (distiller is not None) == bool(name['det'])
+    assert hooks == (['FrozenLUTHook'] if name['oim'] else [])
+    data = name['data']
+    if name['det']:
+        teacher = f'det_r{name["det"]}{data}'
+        assert distiller.teacher == f'configs/det/{teacher}.py'
+        trained = load(ROOT.parent / distiller.teacher)
+        last = f'epoch_{trained.train_cfg.max_epochs}.pth'
+        assert distiller.checkpoint == f'work_dirs/{teacher}/{last}'
+    if name['oim'] and data != '_tiny':
+        teacher = f'oim_r{name["oim"]}{data}'
+        trained = load(ROOT / 'oim' / f'{teacher}.py')
+        last = f'epoch_{trained.train_cfg.max_epochs}.pth'
+        assert cfg.custom_hooks[0].teacher == f'work_dirs/{teacher}/{last}'
+
+
+@pytest.mark.parametrize('data', ['', '_prw', '_synth'])
+def test_a_teacher_fits_a_student_of_another_depth(data):
+    student = load(ROOT / 'kd' / f'oim_r18_det50{data}.py').model
+    teacher = load(ROOT / 'det' / f'det_r50{data}.py').model
+    check_pair(MODELS.build(student), MODELS.build(teacher))
+
+
+def test_the_table_of_the_quick_start_is_whole():
+    cfg = load(ROOT / 'kd' / 'oim_r18_oim50_tiny.py')
+    path = ROOT.parent / cfg.custom_hooks[0].teacher
+    table = read_table(path)
+    loss = cfg.model.roi_head.oim_head.loss_oim
+    assert table.rows.shape == (loss.num_ids, 256)
+    assert len(table.names) == loss.num_ids
+    assert path.stat().st_size < 50_000
 
 
 def test_a_config_is_one_sentence(path):
@@ -105,6 +161,10 @@ def test_training_and_testing_see_the_same_data_set(path):
 
 def test_every_model_builds_and_predicts(path):
     cfg = load(path).model
+    if path.parent.name == 'kd':  # predicts as the config that it starts from
+        student = MODELS.build(cfg)
+        assert (student.distiller is not None) == ('_det50' in path.stem)
+        return
     cfg.test_cfg.rpn.max_per_img = 4  # conv5 on 300 RoIs takes its time
     model = MODELS.build(cfg)
     model.eval()
