@@ -18,8 +18,6 @@ import statistics
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from compare import run
-
 WEIGHT = 'model.roi_head.oim_head.loss_oim.loss_weight'
 
 
@@ -79,6 +77,8 @@ def weight_of(point: str) -> tuple[str, float, list[str]]:
 
 def measure(point: tuple, args: argparse.Namespace) -> list[dict]:
     """One result for every seed."""
+    from compare import run  # the tool beside this one
+
     config, weight, options = point
     name = Path(config).stem + (f'_lambda{weight:g}' if options else '')
     options = [*options, *args.cfg_options]
