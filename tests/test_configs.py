@@ -16,7 +16,7 @@ from tests.models.torchvision_names import torchvision_state
 ROOT = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(p for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
 NAME = re.compile(
-    r'(?P<method>det|oim)_r(?P<depth>18|50)(_det(?P<det>50))?'
+    r'(?P<method>det|oim|qeeps)_r(?P<depth>18|50)(_det(?P<det>50))?'
     r'(_oim(?P<oim>18|50))?(_w(?P<weight>0\.\d))?'
     r'(?P<data>|_prw|_synth|_tiny)'
 )
@@ -38,6 +38,12 @@ DATA = {
 
 def load(path):
     return Config.fromfile(path, import_custom_modules=False)
+
+
+def training_set(cfg):
+    """Config of the images, also where they are seen in pairs."""
+    dataset = cfg.train_dataloader.dataset
+    return dataset.dataset if 'dataset' in dataset else dataset
 
 
 @pytest.fixture(params=CONFIGS, ids=lambda p: p.stem)
@@ -67,9 +73,7 @@ def test_a_config_is_what_its_name_says(path):
     assert path.parent.name == ('kd' if distilled else name['method'])
     assert cfg.model.backbone.depth == int(name['depth'])
     num_ids, queue_size, scale = DATA[name['data']]
-    resize = next(
-        t for t in cfg.train_dataloader.dataset.pipeline if t.type == 'Resize'
-    )
+    resize = next(t for t in training_set(cfg).pipeline if t.type == 'Resize')
     assert resize.scale == scale
     if name['method'] == 'det':
         assert 'oim_head' not in cfg.model.roi_head
@@ -101,6 +105,15 @@ def test_a_distilled_student_has_the_teachers_of_its_name(path):
         trained = load(ROOT / 'oim' / f'{teacher}.py')
         last = f'epoch_{trained.train_cfg.max_epochs}.pth'
         assert cfg.custom_hooks[0].teacher == f'work_dirs/{teacher}/{last}'
+
+
+def test_a_query_guided_network_is_trained_and_tested_on_pairs(path):
+    guided, cfg = path.parent.name == 'qeeps', load(path)
+    in_pairs = cfg.train_dataloader.dataset.type == 'QueryGalleryPairs'
+    assert in_pairs == guided
+    assert (cfg.test_cfg.type == 'PairTestLoop') == guided
+    assert (cfg.load_from is not None) == guided
+    assert bool(cfg.default_hooks.strict_load.get('allow')) == guided
 
 
 @pytest.mark.parametrize('data', ['', '_prw', '_synth'])
@@ -147,7 +160,7 @@ def test_both_halves_of_the_network_come_from_one_checkpoint(path):
 
 def test_training_and_testing_see_the_same_data_set(path):
     cfg = load(path)
-    train, test = cfg.train_dataloader.dataset, cfg.test_dataloader.dataset
+    train, test = training_set(cfg), cfg.test_dataloader.dataset
     assert (train.type, train.data_root) == (test.type, test.data_root)
     assert (train.split, test.split) == ('train', 'test')
     assert not Path(train.data_root).is_absolute()

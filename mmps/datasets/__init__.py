@@ -3,6 +3,7 @@
 from .coco_person import CocoPersonDataset
 from .cuhk_sysu import CUHKSYSUDataset
 from .errors import DatasetError
+from .pair_dataset import QueryGalleryPairs, collate_pairs
 from .person_search_dataset import PersonSearchDataset
 from .prw import PRWDataset
 from .transforms import ClipPeople, LoadScene, PackPersonSearchInputs
@@ -16,4 +17,6 @@ __all__ = [
     'PRWDataset',
     'PackPersonSearchInputs',
     'PersonSearchDataset',
+    'QueryGalleryPairs',
+    'collate_pairs',
 ]

@@ -4,7 +4,7 @@ A row of the result is a protocol, or a protocol with a suffix that names what
 is not standard about it (``docs/evaluation.md``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from mmps.evaluation.cbgm import ContextMatching
 from mmps.evaluation.detection import score_detection
 from mmps.evaluation.features import Boxes, Features
 from mmps.evaluation.galleries import DUPLICATES
+from mmps.evaluation.pairs import PairFindings, score_pairs
 from mmps.evaluation.search import detected_queries, score_search
 from mmps.structures import Protocol
 
@@ -54,6 +55,35 @@ def select(
     return {name: protocols[name] for name in names}
 
 
+def detection_figures(features: Features, det_thr: float) -> dict:
+    """'det/<figure>' -> number."""
+    boxes = features.detections.above(det_thr)
+    return _named('det', score_detection(boxes, features.ground_truth))
+
+
+def pair_figures(
+    findings: Mapping[int, PairFindings],
+    protocols: dict[str, Protocol],
+    num_images: int,
+    *,
+    duplicates: str = 'seqnet',
+    cws: bool = False,
+) -> dict[str, float]:
+    """'<protocol>[+cws]/<figure>' of a search that was run pair by pair."""
+    result = {}
+    for weighted in (False, True)[: 1 + cws]:
+        scores = score_pairs(
+            findings,
+            protocols,
+            num_images,
+            duplicates=duplicates,
+            cws=weighted,
+        )
+        for name, score in scores.items():
+            result.update(_named(name + '+cws' * weighted, score))
+    return result
+
+
 def evaluate(
     features: Features,
     *,
@@ -87,7 +117,7 @@ def evaluate(
         cbgm=cbgm,
     )
     boxes = features.detections.above(det_thr)
-    result = _named('det', score_detection(boxes, features.ground_truth))
+    result = detection_figures(features, det_thr)
     chosen = select(features.protocols, protocols)
     if not chosen:
         return result

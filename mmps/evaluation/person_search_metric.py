@@ -8,7 +8,15 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmps.evaluation.dump import write_dump
-from mmps.evaluation.evaluate import check_options, evaluate, select
+from mmps.evaluation.evaluate import (
+    check_options,
+    detection_figures,
+    evaluate,
+    pair_figures,
+    select,
+)
+from mmps.evaluation.features import Features
+from mmps.evaluation.pairs import PairFindings, only
 from mmps.evaluation.records import gather
 from mmps.evaluation.report import render
 
@@ -100,6 +108,51 @@ class PersonSearchMetric(BaseMetric):
         if self.dump is not None:
             write_dump(features, self.dump, det_thr=self.det_thr)
         result = evaluate(features, det_thr=self.det_thr, **self.options)
+        print_log('\n' + render(result), logger='current')
+        return result
+
+    def check_pairs(self) -> None:
+        """Refuse options that a search pair by pair cannot have."""
+        asked = [
+            name
+            for name in ('gt_boxes', 'cbgm', 'detected_query')
+            if self.options[name]
+        ]
+        if self.dump is not None:
+            asked.append('dump')
+        if asked:
+            raise ValueError(
+                'pairs of a query-guided network have no embeddings of their '
+                f'own; leave out {asked} of test_evaluator'
+            )
+
+    def evaluate_pairs(
+        self,
+        findings: dict[int, PairFindings],
+        meta: dict,
+        plain: Features | None = None,
+    ) -> dict[str, float]:
+        """Score what a query-guided network has found pair by pair.
+
+        Args:
+            findings: Of every query that was run; protocols are scored on
+                these queries alone.
+            meta: Metainfo of the test set.
+            plain: Of a pass over single images; adds the detection figures.
+        """
+        result = {}
+        if plain is not None:
+            result = detection_figures(plain, self.det_thr)
+        protocols = select(meta['protocols'], self.protocols)
+        result.update(
+            pair_figures(
+                findings,
+                {n: only(p, findings) for n, p in protocols.items()},
+                len(meta['image_names']),
+                duplicates=self.options['duplicates'],
+                cws=self.options['cws'],
+            )
+        )
         print_log('\n' + render(result), logger='current')
         return result
 

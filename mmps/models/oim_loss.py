@@ -124,6 +124,13 @@ class OIMLoss(nn.Module):
         Raises:
             IndexError: An identity has no row in V.
         """
+        loss = self.compare(embeddings, ids)
+        if self.training:
+            self.remember(embeddings, ids)
+        return loss
+
+    def compare(self, embeddings: Tensor, ids: Tensor) -> Tensor:
+        """Return the loss as ``forward`` does; remember nothing."""
         self._check(embeddings, ids)
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings = embeddings.to(self.table.dtype)
@@ -133,8 +140,6 @@ class OIMLoss(nn.Module):
             count = labelled.sum().to(loss.dtype)
             all_reduce(count)
             loss = loss * get_world_size() / count.clamp(min=1)
-        if self.training:
-            self._remember(embeddings.detach(), ids)
         return self.loss_weight * loss
 
     def _check(self, embeddings: Tensor, ids: Tensor) -> None:
@@ -192,7 +197,9 @@ class OIMLoss(nn.Module):
         self.update_table = False
 
     @torch.no_grad()
-    def _remember(self, x: Tensor, ids: Tensor) -> None:
+    def remember(self, x: Tensor, ids: Tensor) -> None:
+        """Move the rows of V and fill U; arguments as of ``forward``."""
+        x = x.detach().to(self.table.dtype)
         remembered = ids == UNLABELED if self.frozen else ids != BACKGROUND
         x, ids = gather_rows(x[remembered], ids[remembered])
         labelled = ids >= 0

@@ -103,15 +103,26 @@ class PersonSearchRoIHead(StandardRoIHead):
         rois = bbox2roi([result.priors for result in sampled])
         pooled = self.pool(feats, rois)
         logits, deltas = self.bbox_head(pooled)
+        losses, boxes = self.detection_losses(logits, deltas, rois, sampled)
+        if self.oim_head is not None:
+            ids = self.identities(sampled, batch_data_samples)
+            losses.update(self.oim_head.loss(pooled, ids))
+        return losses, boxes
+
+    def detection_losses(
+        self,
+        logits: Tensor,
+        deltas: Tensor,
+        rois: Tensor,
+        sampled: list[SamplingResult],
+    ) -> tuple[dict[str, Tensor], SampledBoxes]:
+        """Class and box losses of (R, 2) logits and (R, 4) deltas."""
         targets = self.bbox_head.get_targets(sampled, self.train_cfg)
         losses = self.bbox_head.loss(logits, deltas, rois, *targets)
         count = mean_over_ranks(len(rois), rois.device)
         if count != len(rois):
             for key in losses.keys() & {'loss_cls', 'loss_bbox'}:
                 losses[key] = losses[key] * (len(rois) / count)
-        if self.oim_head is not None:
-            ids = self.identities(sampled, batch_data_samples)
-            losses.update(self.oim_head.loss(pooled, ids))
         labels, _, box_targets, _ = targets
         return losses, SampledBoxes(
             logits=logits,
@@ -188,7 +199,7 @@ class PersonSearchRoIHead(StandardRoIHead):
             )
         ):
             meta = batch_data_samples[i].metainfo
-            result, kept = self._detect(
+            result, kept = self.detect(
                 roi[:, 1:], cls_score, bbox_pred, meta['img_shape']
             )
             if self.oim_head is not None:
@@ -205,14 +216,22 @@ class PersonSearchRoIHead(StandardRoIHead):
             found.append(result)
         return found
 
-    def _detect(
+    def detect(
         self,
         boxes: Tensor,
         cls_score: Tensor,
         bbox_pred: Tensor,
         img_shape: tuple[int, int],
+        score_thr: float | None = None,
     ) -> tuple[InstanceData, Tensor]:
         """Decode, cut and suppress the RoIs of one image.
+
+        Args:
+            boxes: (R, 4) in input pixels.
+            cls_score: (R, 2) logits.
+            bbox_pred: (R, 4) deltas.
+            img_shape: Height and width of the image.
+            score_thr: In place of that of ``test_cfg``.
 
         Returns:
             The detections in input pixels, and (M,) their rows in ``boxes``.
@@ -222,7 +241,9 @@ class PersonSearchRoIHead(StandardRoIHead):
         decoded = self.bbox_head.bbox_coder.decode(
             boxes, bbox_pred.float(), max_shape=img_shape
         )
-        kept = torch.nonzero(scores > cfg.score_thr).flatten()
+        if score_thr is None:
+            score_thr = cfg.score_thr
+        kept = torch.nonzero(scores > score_thr).flatten()
         order = nms(decoded[kept], scores[kept], cfg.nms.iou_threshold)
         kept = kept[order[: cfg.max_per_img]]
         result = InstanceData(

@@ -46,12 +46,33 @@ class PersonSearchRPNHead(RPNHead):
                 f'person search needs one feature map, got {len(feats)}; '
                 'set out_indices=(2,) of the backbone'
             )
+        scores, deltas = self(feats)
+        losses, sampled = self.loss_of_outputs(
+            scores[0], deltas[0], batch_data_samples
+        )
+        proposals = self.predict_by_feat(
+            scores,
+            deltas,
+            batch_img_metas=[sample.metainfo for sample in batch_data_samples],
+            cfg=proposal_cfg,
+        )
+        return losses, proposals, sampled
+
+    def loss_of_outputs(
+        self, scores: Tensor, deltas: Tensor, batch_data_samples: SampleList
+    ) -> tuple[dict[str, Tensor], SampledBoxes]:
+        """Losses of what the network said.
+
+        Args:
+            scores: (B, A, H, W) objectness logits.
+            deltas: (B, 4 A, H, W).
+            batch_data_samples: With ``gt_instances``.
+        """
         gt_instances, gt_ignored, metas = unpack_gt_instances(
             batch_data_samples
         )
-        scores, deltas = self(feats)
         anchors, valid = self.get_anchors(
-            [scores[0].shape[-2:]], metas, device=scores[0].device
+            [scores.shape[-2:]], metas, device=scores.device
         )
         *targets, count = self.get_targets(
             anchors, valid, gt_instances, metas, gt_ignored
@@ -59,8 +80,8 @@ class PersonSearchRPNHead(RPNHead):
         labels, weights, box_targets, box_weights = (t[0] for t in targets)
         count = mean_over_ranks(count, labels.device)
         loss_cls, loss_bbox = self.loss_by_feat_single(
-            scores[0],
-            deltas[0],
+            scores,
+            deltas,
             torch.stack([of_image[0] for of_image in anchors]),
             labels,
             weights,
@@ -70,18 +91,14 @@ class PersonSearchRPNHead(RPNHead):
         )
         where = weights.flatten().nonzero().flatten()
         sampled = SampledBoxes(
-            logits=per_anchor(scores[0], self.cls_out_channels)[where],
-            deltas=per_anchor(deltas[0], 4)[where],
+            logits=per_anchor(scores, self.cls_out_channels)[where],
+            deltas=per_anchor(deltas, 4)[where],
             targets=box_targets.flatten(0, 1)[where],
             positive=labels.flatten()[where] == 0,
             where=where,
             count=count,
         )
-        proposals = self.predict_by_feat(
-            scores, deltas, batch_img_metas=metas, cfg=proposal_cfg
-        )
-        losses = dict(loss_rpn_cls=loss_cls, loss_rpn_bbox=loss_bbox)
-        return losses, proposals, sampled
+        return dict(loss_rpn_cls=loss_cls, loss_rpn_bbox=loss_bbox), sampled
 
 
 def per_anchor(output: Tensor, size: int) -> Tensor:

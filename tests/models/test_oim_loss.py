@@ -424,3 +424,58 @@ def test_an_evaluated_frozen_loss_remembers_nothing():
     loss(*random_batch(12, 4, seed=5))
     assert torch.equal(loss.queue, queue)
     assert loss.queue_head == 0
+
+
+def test_comparing_remembers_nothing():
+    loss = remembering()
+    before = {name: t.clone() for name, t in loss.state_dict().items()}
+    x, ids = random_batch(20, 4, seed=3)
+    first, second = loss.compare(x, ids), loss.compare(x, ids)
+    assert first > 0
+    assert torch.equal(first, second)
+    for name, tensor in loss.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_a_step_is_to_compare_and_then_to_remember(training):
+    whole, parts = (
+        remembering(loss_weight=0.7, momentum=0.3).train(training)
+        for _ in range(2)
+    )
+    for seed in range(4):
+        x, ids = random_batch(20, 4, seed=seed)
+        leaves = [x.clone().requires_grad_() for _ in range(2)]
+        values = whole(leaves[0], ids), parts.compare(leaves[1], ids)
+        if training:
+            parts.remember(leaves[1], ids)
+        assert torch.equal(*values)
+        for value in values:
+            value.backward()
+        assert torch.equal(leaves[0].grad, leaves[1].grad)
+        assert torch.equal(whole.table, parts.table)
+        assert torch.equal(whole.queue, parts.queue)
+        assert whole.queue_head == parts.queue_head
+    assert torch.equal(whole.table, remembering().table) is not training
+
+
+def test_two_comparisons_may_share_one_memory():
+    one, two = remembering(), remembering()
+    x, ids = random_batch(20, 4, seed=3)
+    values = [
+        one.compare(x[rows], ids[rows]) for rows in (slice(12), slice(12, 20))
+    ]
+    one.remember(x, ids)
+    counts = [(ids[:12] >= 0).sum(), (ids[12:] >= 0).sum()]
+    expected = two(x, ids) * sum(counts)
+    got = sum(v * n for v, n in zip(values, counts, strict=True))
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
+    assert torch.equal(one.table, two.table)
+
+
+def test_comparing_checks_its_arguments():
+    loss = make_loss()
+    with pytest.raises(IndexError, match='identity 2 has no row'):
+        loss.compare(unit(10), torch.tensor([2]))
+    with pytest.raises(ValueError, match='for 2 ids'):
+        loss.compare(unit(10), torch.tensor([0, 1]))

@@ -63,7 +63,7 @@ def detect(head, boxes, scores, img_shape=(100, 100)):
     boxes, scores = torch.tensor(boxes), torch.tensor(scores)
     logits = torch.stack([scores.log(), (1 - scores).log()], dim=1)
     deltas = torch.zeros(len(boxes), 4)
-    return head._detect(boxes, logits, deltas, img_shape)
+    return head.detect(boxes, logits, deltas, img_shape)
 
 
 def test_detections_are_cut_suppressed_and_ordered(head):

@@ -1,0 +1,6 @@
+# As default_runtime.py; training starts from an OIM network, which lacks the
+# query-guided parts. Anything else that is missing is an error.
+_base_ = './default_runtime.py'
+
+new = ['backbone.gates.', 'rpn_head.gate.', 'rpn_head.qrpn_']
+default_hooks = dict(strict_load=dict(allow=[*new, 'roi_head.sim_head.']))

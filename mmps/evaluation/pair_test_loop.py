@@ -1,0 +1,394 @@
+"""Test a query-guided network: every query on every image of its gallery.
+
+What depends on one image alone is computed once and kept within a bound (the
+model's ``pair_searcher``). Queries are run in groups; a group that is done is
+a file, so that a killed test goes on with the groups that are not, and several
+processes share the work.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.dist import (
+    barrier,
+    broadcast_object_list,
+    collect_results,
+    get_dist_info,
+)
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.registry import LOOPS
+from mmengine.runner import BaseLoop, Runner
+from tqdm import tqdm
+
+from .evaluate import select
+from .features import Features
+from .pairs import PairFindings, images_to_search
+from .person_search_metric import PersonSearchMetric
+from .records import gather
+
+_PARTS = ('images', 'counts', 'bboxes', 'scores', 'similarity')
+#: Below every similarity of a pair: what the cascade did not run is ranked
+#: behind, by cosine.
+_BEHIND = -2.0
+
+
+@LOOPS.register_module()
+class PairTestLoop(BaseLoop):
+    """Runs pairs and hands what they yield to ``PersonSearchMetric``.
+
+    Args:
+        runner: Its model has ``pair_searcher``.
+        dataloader: Of the test set.
+        evaluator: One ``PersonSearchMetric``.
+        batch_size: Pairs at a time.
+        queries_at_once: Queries of a group. Larger groups read and compute
+            each gallery image less often, smaller ones lose less when the
+            test is killed.
+        cache_mb: Bound of what is kept of gallery images, in MB.
+        cascade_topk: Rank the images of a query's galleries, all protocols
+            together, by the plain embeddings of the same network first, and
+            run pairs on the best k alone; the others follow behind them in
+            their plain order. None runs all.
+        num_queries: Test the first queries alone, to measure speed.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: dict,
+        evaluator: dict,
+        *,
+        batch_size: int = 16,
+        queries_at_once: int = 64,
+        cache_mb: float = 1024,
+        cascade_topk: int | None = None,
+        num_queries: int | None = None,
+    ) -> None:
+        super().__init__(runner, dataloader)
+        for name, value in (
+            ('batch_size', batch_size),
+            ('queries_at_once', queries_at_once),
+            ('cascade_topk', cascade_topk),
+            ('num_queries', num_queries),
+        ):
+            if value is not None and value < 1:
+                raise ValueError(f'{name} must be >= 1, got {value}')
+        self.evaluator = runner.build_evaluator(evaluator)
+        self.evaluator.dataset_meta = self.dataloader.dataset.metainfo
+        metrics = self.evaluator.metrics
+        if len(metrics) != 1 or not isinstance(metrics[0], PersonSearchMetric):
+            raise ValueError(
+                'PairTestLoop needs test_evaluator=dict(type='
+                "'PersonSearchMetric', ...), and that alone"
+            )
+        self.metric: PersonSearchMetric = metrics[0]
+        self.metric.check_pairs()
+        self.batch_size = batch_size
+        self.queries_at_once = queries_at_once
+        self.cache_mb = cache_mb
+        self.cascade_topk = cascade_topk
+        self.num_queries = num_queries
+
+    def run(self) -> dict:
+        """Launch the test."""
+        runner = self.runner
+        runner.call_hook('before_test')
+        runner.call_hook('before_test_epoch')
+        model = runner.model
+        self.model = model.module if is_model_wrapper(model) else model
+        self.model.eval()
+        metrics = self._run()
+        runner.call_hook('after_test_epoch', metrics=metrics)
+        runner.call_hook('after_test')
+        return metrics
+
+    def _run(self) -> dict:
+        meta = self.dataloader.dataset.metainfo
+        protocols = select(meta['protocols'], self.metric.protocols)
+        wanted = images_to_search(protocols, len(meta['image_names']))
+        queries = list(wanted)[: self.num_queries]
+        plain = None
+        if self.cascade_topk is not None:
+            plain = self._plain_features(protocols)
+        groups = [
+            queries[start : start + self.queries_at_once]
+            for start in range(0, len(queries), self.queries_at_once)
+        ]
+        folder = Path(self.runner.work_dir) / 'pairs' / self._fingerprint()
+        files = [folder / f'{group[0]}_{len(group)}.npz' for group in groups]
+        self._run_groups(groups, files, wanted, plain)
+        barrier()
+        metrics = [None]
+        rank, _ = get_dist_info()
+        if rank == 0:
+            findings = {}
+            for file in files:
+                findings.update(read_findings(file))
+            metrics = [self.metric.evaluate_pairs(findings, meta, plain)]
+        broadcast_object_list(metrics)
+        return metrics[0]
+
+    def _run_groups(
+        self,
+        groups: list[list[int]],
+        files: list[Path],
+        wanted: dict[int, np.ndarray],
+        plain: Features | None,
+    ) -> None:
+        """Run the groups of this process that are not done."""
+        rank, world_size = get_dist_info()
+        mine = [
+            (group, file)
+            for number, (group, file) in enumerate(
+                zip(groups, files, strict=True)
+            )
+            if number % world_size == rank
+        ]
+        todo = [(group, file) for group, file in mine if not file.exists()]
+        if len(todo) < len(mine):
+            print_log(
+                f'{len(mine) - len(todo)} of {len(mine)} groups of queries '
+                f'were done before ({files[0].parent})',
+                logger='current',
+            )
+        searcher = self.model.pair_searcher(self.metric.det_thr, self.cache_mb)
+        runs = []
+        for group, file in todo:
+            images = {
+                query: self._best(query, wanted[query], plain)
+                for query in group
+            }
+            runs.append((group, file, images))
+        total = sum(len(i) for _, _, images in runs for i in images.values())
+        with tqdm(
+            total=total, unit=' pairs', disable=None if rank == 0 else True
+        ) as progress:
+            for group, file, images in runs:
+                found = self._run_group(searcher, images, progress)
+                findings = {}
+                for query in group:
+                    findings[query] = collect(images[query], found[query])
+                    if plain is not None:
+                        findings[query] = behind(
+                            findings[query], query, wanted[query], plain
+                        )
+                write_findings(file, findings)
+
+    def _run_group(
+        self, searcher, images: dict[int, np.ndarray], progress: tqdm
+    ) -> dict[int, dict]:
+        """Query -> image -> result."""
+        states = {query: self._query(searcher, query) for query in images}
+        found = {query: {} for query in images}
+        batch = []
+        for query, image in pairs_in_order(images, searcher.gated):
+            gallery = self._gallery(searcher, image)
+            batch.append((query, image, gallery))
+            if len(batch) == self.batch_size:
+                self._search(searcher, states, batch, found)
+                progress.update(len(batch))
+                batch = []
+        if batch:
+            self._search(searcher, states, batch, found)
+            progress.update(len(batch))
+        return found
+
+    def _search(self, searcher, states: dict, batch: list, found: dict):
+        results = searcher.search([(states[q], g) for q, _, g in batch])
+        for (query, image, _), result in zip(batch, results, strict=True):
+            found[query][image] = result
+        searcher.cache.shrink()
+
+    def _gallery(self, searcher, image: int):
+        state = searcher.cache.get(image)
+        if state is None:
+            inputs, sample = self._load(image)
+            state = searcher.gallery(inputs, sample.metainfo)
+            searcher.cache.put(image, state)
+        return state
+
+    def _query(self, searcher, query: int):
+        record = self.dataloader.dataset.metainfo['queries'][query]
+        inputs, sample = self._load(record.image)
+        box = torch.from_numpy(np.asarray(record.bbox, np.float32))
+        factor = box.new_tensor(sample.metainfo['scale_factor']).repeat(2)
+        return searcher.query(inputs, sample.metainfo, box * factor)
+
+    def _load(self, image: int):
+        item = self.dataloader.dataset[image]
+        data = self.model.data_preprocessor(
+            dict(inputs=[item['inputs']], data_samples=[item['data_samples']]),
+            False,
+        )
+        return data['inputs'], data['data_samples'][0]
+
+    def _best(
+        self, query: int, images: np.ndarray, plain: Features | None
+    ) -> np.ndarray:
+        """The images to run: all, or the most similar by embedding."""
+        if plain is None or len(images) <= self.cascade_topk:
+            return images
+        best = [
+            cosines(plain, query, image).max(initial=-np.inf)
+            for image in images
+        ]
+        order = np.argsort(-np.array(best), kind='stable')
+        return np.sort(images[order[: self.cascade_topk]])
+
+    def _plain_features(self, protocols: dict) -> Features:
+        """One pass over all images, each on its own, gathered everywhere."""
+        metric = self.metric
+        metric.results.clear()
+        for data in tqdm(
+            self.dataloader, unit=' images', desc='plain pass', disable=None
+        ):
+            with torch.no_grad():
+                samples = self.model.test_step(data)
+            metric.process(data, [sample.to_dict() for sample in samples])
+        meta = self.dataloader.dataset.metainfo
+        records = collect_results(
+            metric.results, len(self.dataloader.dataset), 'cpu'
+        )
+        metric.results.clear()
+        features = [None]
+        if records is not None:
+            features = [
+                gather(
+                    records, meta['image_names'], meta['queries'], protocols
+                )
+            ]
+        broadcast_object_list(features)
+        return features[0]
+
+    def _fingerprint(self) -> str:
+        """Of all that the results of a pair depend on."""
+        digest = hashlib.sha256()
+        for key, value in sorted(self.model.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(value.cpu().contiguous().numpy().tobytes())
+        dataset = self.dataloader.dataset
+        settings = dict(
+            images=dataset.metainfo['image_names'],
+            protocols=self.metric.protocols,
+            det_thr=self.metric.det_thr,
+            cascade_topk=self.cascade_topk,
+            model=self.model.pair_settings(),
+            network=self.runner.cfg.model,
+            pipeline=self.runner.cfg.test_dataloader.dataset.pipeline,
+        )
+        digest.update(
+            json.dumps(settings, sort_keys=True, default=str).encode()
+        )
+        return digest.hexdigest()[:16]
+
+
+def pairs_in_order(
+    images: dict[int, np.ndarray], query_by_query: bool
+) -> Iterator[tuple[int, int]]:
+    """Pairs (query, image) so that what is kept is used while it is there.
+
+    Args:
+        images: Of every query of a group.
+        query_by_query: Else image by image.
+    """
+    pairs = [
+        (query, int(i)) for query, wanted in images.items() for i in wanted
+    ]
+    if not query_by_query:
+        pairs.sort(key=lambda pair: pair[1])
+    yield from pairs
+
+
+def collect(images: np.ndarray, found: dict[int, object]) -> PairFindings:
+    """Put the results of one query together."""
+    results = [found[int(image)] for image in images]
+
+    def rows(name: str, shape: tuple) -> np.ndarray:
+        parts = [
+            getattr(result, name).detach().cpu().float().numpy()
+            for result in results
+        ]
+        return np.concatenate(parts or [np.zeros(shape, np.float32)])
+
+    return PairFindings(
+        np.asarray(images, np.int64),
+        np.array([len(result.scores) for result in results], np.int64),
+        rows('bboxes', (0, 4)),
+        rows('scores', (0,)),
+        rows('similarity', (0,)),
+    )
+
+
+def cosines(plain: Features, query: int, image: int) -> np.ndarray:
+    """Of a query and the detections of an image, each embedded alone."""
+    rows = plain.detections.of(image)
+    embeddings = plain.detections.embeddings[rows].astype(np.float64)
+    return embeddings @ plain.query_embeddings[query].astype(np.float64)
+
+
+def behind(
+    findings: PairFindings, query: int, images: np.ndarray, plain: Features
+) -> PairFindings:
+    """Add the images that were not run, behind all that were."""
+    rest = np.setdiff1d(images, findings.images)
+    rows = [plain.detections.of(int(image)) for image in rest]
+    more = [
+        (
+            plain.detections.bboxes[part],
+            # with cws too they stay behind, and in their order
+            np.ones_like(plain.detections.scores[part]),
+            cosines(plain, query, int(image)) + _BEHIND,
+        )
+        for part, image in zip(rows, rest, strict=True)
+    ]
+    columns = zip(*more, strict=True) if more else ((), (), ())
+    bboxes, scores, similarity = (
+        np.concatenate([own, *parts])
+        for own, parts in zip(
+            (findings.bboxes, findings.scores, findings.similarity),
+            columns,
+            strict=True,
+        )
+    )
+    return PairFindings(
+        np.concatenate([findings.images, rest]),
+        np.concatenate(
+            [findings.counts, [len(part[1]) for part in more]]
+        ).astype(np.int64),
+        bboxes,
+        scores,
+        similarity,
+    )
+
+
+def write_findings(file: Path, findings: dict[int, PairFindings]) -> None:
+    """Write a group so that the file is there whole or not at all."""
+    arrays = {
+        f'{query}/{part}': getattr(found, part)
+        for query, found in findings.items()
+        for part in _PARTS
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix('.tmp')
+    temporary.write_bytes(buffer.getvalue())
+    temporary.replace(file)
+
+
+def read_findings(file: Path) -> dict[int, PairFindings]:
+    """Inverse of ``write_findings``."""
+    with np.load(file) as arrays:
+        queries = {key.split('/')[0] for key in arrays.files}
+        return {
+            int(query): PairFindings(
+                *(arrays[f'{query}/{part}'] for part in _PARTS)
+            )
+            for query in queries
+        }

@@ -1,0 +1,370 @@
+"""Test a query-guided network pair by pair, and compute nothing twice.
+
+Symbols used in this file:
+    C, h, w     a C4 map
+    n           anchors of an image
+    m           anchors of an image whose RoI the head has seen
+    M           detections of a pair
+    D           size of an embedding
+
+Without gates in the backbone neither C4 map depends on the other image. And
+since proposals are the RPN's own boxes, only in another order for each query,
+what the RoI head says of an anchor's box is the same for all queries: it is
+computed once for every (image, anchor) and kept. Both are exact.
+
+With gates only the stem and the first branch are shared.
+"""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from mmdet.structures.bbox import bbox2roi, scale_boxes
+from torch import Tensor, nn
+
+from .qrpn_head import select_anchors
+from .qsse_resnet import Mask, Stream
+
+#: RoIs per call of conv5; bounds memory.
+CHUNK = 128
+
+
+@dataclass
+class QueryState:
+    """What is kept of a query.
+
+    Attributes:
+        box: (1, 4) in input pixels.
+        stream: Of the gated backbone.
+        guide: (1, C) average RoI feature; without gates.
+        embedding: (1, D); without gates.
+    """
+
+    box: Tensor
+    stream: Stream | None = None
+    guide: Tensor | None = None
+    embedding: Tensor | None = None
+
+
+@dataclass
+class GalleryState:
+    """What is kept of a gallery image.
+
+    Attributes:
+        meta: ``img_shape`` and ``scale_factor``.
+        stream: Of the gated backbone.
+        feats: (1, C, h, w); this and the rest without gates.
+        scores: (n,) objectness logits of the RPN.
+        boxes: (n, 4) its boxes in input pixels.
+        row: (n,) long; where ``told`` has the anchor, -1 for nowhere.
+        told: (m, 2), (m, 4) and (m, D): logits, deltas and embeddings.
+    """
+
+    meta: dict
+    stream: Stream | None = None
+    feats: Tensor | None = None
+    scores: Tensor | None = None
+    boxes: Tensor | None = None
+    row: Tensor | None = None
+    told: list[Tensor] = field(default_factory=list)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all tensors."""
+        tensors = [self.feats, self.scores, self.boxes, self.row, *self.told]
+        if self.stream is not None:
+            tensors += [self.stream.x, self.stream.branch]
+        return sum(t.nbytes for t in tensors if t is not None)
+
+
+@dataclass
+class PairResult:
+    """What a pair yields.
+
+    Attributes:
+        bboxes: (M, 4) in original pixels of the gallery image.
+        scores: (M,) detection scores.
+        similarity: (M,) probability of being the query's person, or the
+            cosine of the embeddings without QSimNet.
+    """
+
+    bboxes: Tensor
+    scores: Tensor
+    similarity: Tensor
+
+
+class PairSearcher:
+    """Runs pairs of a query and a gallery image.
+
+    Args:
+        model: A ``QEEPS`` in eval mode.
+        score_thr: Detections below this score are dropped.
+        cache_mb: Bound of ``cache``, which keeps states of gallery images.
+    """
+
+    def __init__(
+        self, model: nn.Module, score_thr: float = 0.5, cache_mb: float = 1024
+    ) -> None:
+        if model.roi_head.test_cfg.get('reid_on') == 'refined':
+            raise ValueError(
+                'pairs are compared on proposals; set test_cfg.rcnn.reid_on='
+                "'proposal'"
+            )
+        self.model = model
+        self.score_thr = score_thr
+        self.cache = BoundedCache(cache_mb)
+        #: How many RoIs have been through conv5.
+        self.num_rois = 0
+
+    @property
+    def gated(self) -> bool:
+        """Whether the maps of a pair depend on each other."""
+        return self.model.backbone.gated
+
+    @torch.no_grad()
+    def query(self, image: Tensor, meta: dict, box: Tensor) -> QueryState:
+        """Prepare a query.
+
+        Args:
+            image: (1, 3, H, W), normalised and padded.
+            meta: ``img_shape``.
+            box: (4,) in input pixels.
+        """
+        box = box.to(image).view(1, 4)
+        sizes = [meta['img_shape'][:2]]
+        if self.gated:
+            return QueryState(box, self.model.backbone.begin(image, sizes))
+        feats = self.model.backbone.alone(image, sizes)
+        region = self.model.roi_head.bbox_roi_extractor(
+            (feats,), bbox2roi([box])
+        )
+        guide = region.mean(dim=(2, 3))
+        return QueryState(box, None, guide, self._embed(self._conv5(region)))
+
+    @torch.no_grad()
+    def gallery(self, image: Tensor, meta: dict) -> GalleryState:
+        """Prepare a gallery image; arguments as of ``query``."""
+        sizes = [meta['img_shape'][:2]]
+        if self.gated:
+            return GalleryState(meta, self.model.backbone.begin(image, sizes))
+        feats = self.model.backbone.alone(image, sizes)
+        scores, boxes = self.model.rpn_head.anchors_of((feats,), [meta])
+        row = torch.full_like(scores[0], -1, dtype=torch.long)
+        return GalleryState(meta, None, feats, scores[0], boxes[0], row)
+
+    @torch.no_grad()
+    def search(
+        self, pairs: Sequence[tuple[QueryState, GalleryState]]
+    ) -> list[PairResult]:
+        """Run a batch of pairs; results in the order of the pairs."""
+        alike = defaultdict(list)
+        for number, (query, gallery) in enumerate(pairs):
+            alike[_shapes(query, gallery)].append(number)
+        results = [None] * len(pairs)
+        run = self._run_gated if self.gated else self._run_cached
+        for numbers in alike.values():
+            found = run([pairs[number] for number in numbers])
+            for number, result in zip(numbers, found, strict=True):
+                results[number] = result
+        return results
+
+    def _run_cached(
+        self, pairs: list[tuple[QueryState, GalleryState]]
+    ) -> list[PairResult]:
+        queries, galleries = zip(*pairs, strict=True)
+        kept = self._proposals(
+            torch.cat([gallery.feats for gallery in galleries]),
+            torch.cat([query.guide for query in queries]),
+            [gallery.scores for gallery in galleries],
+            [gallery.boxes for gallery in galleries],
+        )
+        self._ask_once(galleries, kept)
+        results = []
+        for query, gallery, anchors in zip(
+            queries, galleries, kept, strict=True
+        ):
+            rows = gallery.row[anchors]
+            logits, deltas, embeddings = (told[rows] for told in gallery.told)
+            results.append(
+                self._result(
+                    query.embedding,
+                    gallery.boxes[anchors],
+                    logits,
+                    deltas,
+                    embeddings,
+                    gallery.meta,
+                )
+            )
+        return results
+
+    def _ask_once(
+        self, galleries: Sequence[GalleryState], kept: Sequence[Tensor]
+    ) -> None:
+        """Run the RoI head on proposals that it has not seen."""
+        wanted: dict[int, tuple[GalleryState, list[Tensor]]] = {}
+        for gallery, anchors in zip(galleries, kept, strict=True):
+            wanted.setdefault(id(gallery), (gallery, []))[1].append(anchors)
+        for gallery, lists in wanted.values():
+            anchors = torch.cat(lists).unique()
+            anchors = anchors[gallery.row[anchors] < 0]
+            if not len(anchors) and gallery.told:
+                continue
+            rois = bbox2roi([gallery.boxes[anchors]])
+            told = self._tell((gallery.feats,), rois)
+            before = len(gallery.told[0]) if gallery.told else 0
+            gallery.row[anchors] = before + torch.arange(
+                len(anchors), device=anchors.device
+            )
+            gallery.told = (
+                [
+                    torch.cat(parts)
+                    for parts in zip(gallery.told, told, strict=True)
+                ]
+                if gallery.told
+                else list(told)
+            )
+
+    def _run_gated(
+        self, pairs: list[tuple[QueryState, GalleryState]]
+    ) -> list[PairResult]:
+        queries, galleries = zip(*pairs, strict=True)
+        query_map, gallery_map = self.model.backbone.continue_pairs(
+            _together([query.stream for query in queries]),
+            _together([gallery.stream for gallery in galleries]),
+        )
+        regions = self.model.roi_head.bbox_roi_extractor(
+            (query_map,), bbox2roi([query.box for query in queries])
+        )
+        metas = [gallery.meta for gallery in galleries]
+        feats = (gallery_map,)
+        scores, boxes = self.model.rpn_head.anchors_of(feats, metas)
+        kept = self._proposals(
+            gallery_map, regions.mean(dim=(2, 3)), scores, boxes
+        )
+        proposals = [box[k] for box, k in zip(boxes, kept, strict=True)]
+        told = self._tell(feats, bbox2roi(proposals))
+        embedded = self._embed(self._conv5(regions))
+        sizes = [len(k) for k in kept]
+        parts = zip(*(t.split(sizes) for t in told), strict=True)
+        return [
+            self._result(embedded[i : i + 1], box, *part, meta)
+            for i, (box, part, meta) in enumerate(
+                zip(proposals, parts, metas, strict=True)
+            )
+        ]
+
+    def _proposals(
+        self,
+        feats: Tensor,
+        guide: Tensor,
+        scores: Sequence[Tensor],
+        boxes: Sequence[Tensor],
+    ) -> list[Tensor]:
+        """Anchors of each pair, best first."""
+        head = self.model.rpn_head
+        if head.query_guided:
+            logits = head.query_scores(feats, guide)
+            scores = [
+                head.merged(score, logit)
+                for score, logit in zip(scores, logits, strict=True)
+            ]
+        return [
+            select_anchors(score, box, head.test_cfg)
+            for score, box in zip(scores, boxes, strict=True)
+        ]
+
+    def _tell(
+        self, feats: tuple[Tensor], rois: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits (R, 2), deltas (R, 4) and embeddings (R, D) of RoIs."""
+        self.num_rois += len(rois)
+        extract = self.model.roi_head.bbox_roi_extractor
+        pooled = torch.cat(
+            [self._conv5(extract(feats, part)) for part in rois.split(CHUNK)]
+        )
+        return (*self.model.roi_head.bbox_head(pooled), self._embed(pooled))
+
+    def _conv5(self, regions: Tensor) -> Tensor:
+        return self.model.roi_head.shared_head(regions).mean(dim=(2, 3))
+
+    def _embed(self, pooled: Tensor) -> Tensor:
+        return self.model.roi_head.oim_head(pooled)
+
+    def _result(
+        self,
+        query: Tensor,
+        boxes: Tensor,
+        logits: Tensor,
+        deltas: Tensor,
+        embeddings: Tensor,
+        meta: dict,
+    ) -> PairResult:
+        head = self.model.roi_head
+        found, kept = head.detect(
+            boxes, logits, deltas, meta['img_shape'], self.score_thr
+        )
+        embeddings = embeddings[kept]
+        query = query.expand_as(embeddings)
+        if head.sim_head is None:
+            similarity = (query * embeddings).sum(dim=1)
+        else:
+            similarity = head.sim_head.similarity(query, embeddings)
+        factor = [1 / s for s in meta['scale_factor']]
+        return PairResult(
+            scale_boxes(found.bboxes, factor), found.scores, similarity
+        )
+
+
+class BoundedCache:
+    """The most recently used states, within a bound of memory.
+
+    Args:
+        megabytes: Bound; at least one state is kept whatever its size.
+    """
+
+    def __init__(self, megabytes: float) -> None:
+        self.limit = megabytes * 2**20
+        self._states: OrderedDict[Hashable, GalleryState] = OrderedDict()
+
+    def get(self, key: Hashable) -> GalleryState | None:
+        """Return a state and mark it as used."""
+        if key in self._states:
+            self._states.move_to_end(key)
+        return self._states.get(key)
+
+    def put(self, key: Hashable, state: GalleryState) -> None:
+        """Keep a state."""
+        self._states[key] = state
+        self._states.move_to_end(key)
+
+    def shrink(self) -> None:
+        """Drop the least recently used states; they grow while in use."""
+        total = self.nbytes
+        while total > self.limit and len(self._states) > 1:
+            _, dropped = self._states.popitem(last=False)
+            total -= dropped.nbytes
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all states."""
+        return sum(state.nbytes for state in self._states.values())
+
+
+def _shapes(query: QueryState, gallery: GalleryState) -> tuple:
+    """Pairs with equal ones run as one batch."""
+    if gallery.stream is None:
+        return tuple(gallery.feats.shape)
+    return tuple(query.stream.x.shape), tuple(gallery.stream.x.shape)
+
+
+def _together(streams: Sequence[Stream]) -> Stream:
+    """One batch of single images of equal padded size."""
+    return Stream(
+        torch.cat([stream.x for stream in streams]),
+        torch.cat([stream.branch for stream in streams]),
+        Mask(
+            [size for stream in streams for size in stream.mask.sizes],
+            streams[0].mask.padded,
+        ),
+    )

@@ -1,0 +1,266 @@
+"""Region proposals that know whom to look for.
+
+Symbols used in this file:
+    B           pairs of a query and a gallery image
+    C, H, W     the C4 map of the gallery image
+    A           base anchors of a cell
+    N           sampled anchors of the mini-batch, all pairs together
+
+Source: Munjal et al., "Query-guided End-to-End Person Search", CVPR 2019,
+section 3.3 (QRPN).
+"""
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.utils import ConfigType, InstanceList
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from mmps.ops import nms
+
+from .person_search_rpn_head import PersonSearchRPNHead, per_anchor
+from .sampled_boxes import mean_over_ranks
+
+
+@MODELS.register_module()
+class QRPNHead(PersonSearchRPNHead):
+    """An RPN with a second score per anchor: is this the query's person?
+
+        gate  = sigmoid(W4 ReLU(W3 GAP(r_q)))       over the C channels
+        score = conv1x1(ReLU(conv3x3(gate * F_g)))  one per anchor, no box
+
+    r_q is the RoI feature of the query's box on its own C4 map. Proposals
+    come in the order of p_rpn + p_qrpn, with the boxes of the RPN. Anchors are
+    assigned and sampled as for the RPN, but to the query's person alone:
+    other people are negatives.
+
+    Args:
+        query_guided: Whether there is a QRPN; False is the plain RPN.
+        reduction: Of the gate's hidden layer.
+        merge: 'sum' of both probabilities or their 'product'. The paper
+            leaves this open; the sum is this project's choice.
+        query_channels: Of the 3x3 convolution; None as in the RPN.
+        loss_weight: Of the query score.
+        kwargs: Of mmdet's ``RPNHead``.
+    """
+
+    def __init__(
+        self,
+        *,
+        query_guided: bool = True,
+        reduction: int = 16,
+        merge: str = 'sum',
+        query_channels: int | None = None,
+        loss_weight: float = 1.0,
+        **kwargs,
+    ) -> None:
+        if merge not in ('sum', 'product'):
+            raise ValueError(
+                f"merge must be 'sum' or 'product', got {merge!r}"
+            )
+        self.query_guided = query_guided
+        self.reduction = reduction
+        self.query_channels = query_channels
+        super().__init__(**kwargs)
+        self.merge = merge
+        self.query_weight = loss_weight
+
+    def _init_layers(self) -> None:
+        super()._init_layers()
+        if not self.query_guided:
+            return
+        hidden = max(self.in_channels // self.reduction, 1)
+        self.gate = nn.Sequential(
+            nn.Linear(self.in_channels, hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, self.in_channels),
+            nn.Sigmoid(),
+        )
+        channels = self.query_channels or self.feat_channels
+        self.qrpn_conv = nn.Conv2d(self.in_channels, channels, 3, padding=1)
+        self.qrpn_cls = nn.Conv2d(channels, self.num_base_priors, 1)
+
+    def query_scores(self, feats: Tensor, query: Tensor) -> Tensor:
+        """Score every anchor against the query.
+
+        Args:
+            feats: (B, C, H, W) of the gallery images.
+            query: (B, C) averages of the queries' RoI features.
+
+        Returns:
+            (B, H * W * A) logits in mmdet's anchor order.
+        """
+        gated = feats * self.gate(query)[:, :, None, None]
+        logits = self.qrpn_cls(self.qrpn_conv(gated).relu())
+        return per_anchor(logits, 1).view(len(feats), -1)
+
+    def loss_pairs(
+        self,
+        feats: tuple[Tensor],
+        query: Tensor,
+        targets: list[Tensor],
+        batch_data_samples: SampleList,
+        proposal_cfg: ConfigType,
+    ) -> tuple[dict[str, Tensor], InstanceList]:
+        """Train both scores, and propose in the order of their sum.
+
+        Args:
+            feats: One map (B, C, H, W) of the gallery images.
+            query: (B, C) averages of the queries' RoI features.
+            targets: Boxes (k, 4) of the query's person in each gallery image,
+                in input pixels.
+            batch_data_samples: Of the gallery images.
+            proposal_cfg: ``nms_pre``, ``nms``, ``max_per_img``.
+
+        Returns:
+            ``loss_rpn_cls``, ``loss_rpn_bbox`` and ``loss_qrpn_cls``; the
+            proposals of every gallery image.
+        """
+        scores, deltas = self(feats)
+        losses, _ = self.loss_of_outputs(
+            scores[0], deltas[0], batch_data_samples
+        )
+        metas = [sample.metainfo for sample in batch_data_samples]
+        if not self.query_guided:
+            proposals = self.predict_by_feat(
+                scores, deltas, batch_img_metas=metas, cfg=proposal_cfg
+            )
+            return losses, proposals
+        logits = self.query_scores(feats[0], query)
+        losses['loss_qrpn_cls'] = self._query_loss(
+            logits, targets, feats[0].shape[-2:], metas
+        )
+        proposals = self.propose(
+            *self.decode(scores[0], deltas[0], metas), logits, proposal_cfg
+        )
+        return losses, proposals
+
+    def _query_loss(
+        self,
+        logits: Tensor,
+        targets: list[Tensor],
+        shape: tuple[int, int],
+        metas: list[dict],
+    ) -> Tensor:
+        """Binary cross entropy on anchors sampled around the query's person.
+
+        Args:
+            logits: (B, H * W * A).
+            targets: (k, 4) for each pair.
+            shape: H and W.
+            metas: Of the gallery images.
+        """
+        anchors, valid = self.get_anchors([shape], metas, logits.device)
+        chosen, labels = [], []
+        for pair, boxes in enumerate(targets):
+            inside = valid[pair][0].bool()
+            priors = InstanceData(priors=anchors[pair][0][inside])
+            people = InstanceData(
+                bboxes=boxes, labels=boxes.new_zeros(len(boxes)).long()
+            )
+            result = self.sampler.sample(
+                self.assigner.assign(priors, people), priors, people
+            )
+            rows = torch.cat([result.pos_inds, result.neg_inds])
+            chosen.append(logits[pair][inside][rows])
+            labels.append(torch.zeros_like(chosen[-1]))
+            labels[-1][: len(result.pos_inds)] = 1
+        chosen, labels = torch.cat(chosen).float(), torch.cat(labels).float()
+        loss = nn.functional.binary_cross_entropy_with_logits(
+            chosen, labels, reduction='sum'
+        )
+        count = mean_over_ranks(len(chosen), logits.device)
+        return self.query_weight * loss / max(count, 1)
+
+    def merged(self, scores: Tensor, query_logits: Tensor) -> Tensor:
+        """Probability of a person and of the query's person, put together."""
+        rpn, query = scores.float().sigmoid(), query_logits.float().sigmoid()
+        return rpn + query if self.merge == 'sum' else rpn * query
+
+    @torch.no_grad()
+    def anchors_of(
+        self, feats: tuple[Tensor], metas: list[dict]
+    ) -> tuple[Tensor, Tensor]:
+        """What the RPN says of every anchor, whoever is looked for.
+
+        Args:
+            feats: One map (B, C, H, W).
+            metas: Of the images.
+
+        Returns:
+            (B, H * W * A) objectness logits; (B, H * W * A, 4) boxes in input
+            pixels, cut off at the image.
+        """
+        scores, deltas = self(feats)
+        return self.decode(scores[0], deltas[0], metas)
+
+    @torch.no_grad()
+    def decode(
+        self, scores: Tensor, deltas: Tensor, metas: list[dict]
+    ) -> tuple[Tensor, Tensor]:
+        """(B, A, H, W) and (B, 4 A, H, W) to the results of ``anchors_of``."""
+        anchors, _ = self.get_anchors(
+            [scores.shape[-2:]], metas, scores.device
+        )
+        deltas = per_anchor(deltas, 4).view(len(metas), -1, 4)
+        boxes = [
+            self.bbox_coder.decode(
+                of_image[0], delta.float(), max_shape=meta['img_shape']
+            )
+            for of_image, delta, meta in zip(
+                anchors, deltas, metas, strict=True
+            )
+        ]
+        return per_anchor(scores, 1).view(len(metas), -1), torch.stack(boxes)
+
+    @torch.no_grad()
+    def propose(
+        self,
+        scores: Tensor,
+        boxes: Tensor,
+        query_logits: Tensor,
+        cfg: ConfigType,
+    ) -> InstanceList:
+        """Proposals in the order of the merged scores.
+
+        Args:
+            scores: (B, n) objectness logits of all anchors.
+            boxes: (B, n, 4) in input pixels.
+            query_logits: (B, n).
+            cfg: See ``select_anchors``.
+        """
+        found = []
+        for score, box in zip(
+            self.merged(scores, query_logits), boxes, strict=True
+        ):
+            kept = select_anchors(score, box, cfg)
+            found.append(
+                InstanceData(
+                    bboxes=box[kept],
+                    scores=score[kept],
+                    labels=torch.zeros_like(kept),
+                )
+            )
+        return found
+
+
+def select_anchors(scores: Tensor, boxes: Tensor, cfg: ConfigType) -> Tensor:
+    """Choose proposals among the anchors of one image.
+
+    Args:
+        scores: (n,) any order-preserving score.
+        boxes: (n, 4) decoded.
+        cfg: ``nms_pre``, ``min_bbox_size``, ``nms.iou_threshold`` and
+            ``max_per_img``, as of mmdet's RPN.
+
+    Returns:
+        Positions of the proposals, best first.
+    """
+    order = scores.sort(descending=True, stable=True).indices
+    if cfg.nms_pre > 0:
+        order = order[: cfg.nms_pre]
+    sides = boxes[order][:, 2:] - boxes[order][:, :2]
+    order = order[(sides > cfg.get('min_bbox_size', 0)).all(dim=1)]
+    kept = nms(boxes[order], scores[order], cfg.nms.iou_threshold)
+    return order[kept][: cfg.max_per_img]

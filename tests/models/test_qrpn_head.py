@@ -1,0 +1,487 @@
+from unittest import mock
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmdet.models.dense_heads import RPNHead
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+from torch import nn
+
+from mmps.models.person_search_rpn_head import PersonSearchRPNHead
+from mmps.models.qrpn_head import select_anchors
+from mmps.structures import UNLABELED
+from tests.models.build import model_config
+
+CHANNELS, BASES = 8, 5
+SHAPE = (96, 128)  # 6 x 8 cells
+ANCHORS = 6 * 8 * BASES
+#: Equal to anchors: of base 2 at cell (2, 1), and of base 1 at (3, 5).
+QUERY = [-2.215, -13.537, 34.215, 77.537]
+OTHER = [67.857, 17.642, 92.143, 78.358]
+
+
+def config(num=256, **options):
+    model = model_config('qeeps/qeeps_r18_tiny')
+    head = model.rpn_head
+    head.update(in_channels=CHANNELS, feat_channels=6, **options)
+    model.train_cfg.rpn.sampler.num = num
+    return head, model.train_cfg, model.test_cfg
+
+
+def make(num=256, seed=0, **options):
+    head, train_cfg, test_cfg = config(num, **options)
+    if head.type == 'PersonSearchRPNHead':
+        head.pop('query_guided', None)
+    torch.manual_seed(seed)
+    head = MODELS.build(
+        dict(head, train_cfg=train_cfg.rpn, test_cfg=test_cfg.rpn)
+    )
+    for parameter in head.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    nn.init.normal_(head.rpn_reg.weight, std=0.02)
+    nn.init.normal_(head.rpn_reg.bias, std=0.02)
+    if hasattr(head, 'gate'):
+        nn.init.constant_(head.gate[0].bias, 3.0)
+    return head
+
+
+def proposal_cfg(**options):
+    return ConfigDict(
+        dict(
+            nms_pre=1000,
+            max_per_img=300,
+            nms=dict(type='nms', iou_threshold=0.7),
+            min_bbox_size=0,
+        )
+        | options
+    )
+
+
+def draw(pairs=2, seed=1):
+    """A map of the gallery, and averages of the queries."""
+    generator = torch.Generator().manual_seed(seed)
+    feats = torch.randn(pairs, CHANNELS, 6, 8, generator=generator)
+    return (feats,), torch.randn(pairs, CHANNELS, generator=generator)
+
+
+def metas(*shapes):
+    return [dict(img_shape=s, pad_shape=s) for s in shapes or (SHAPE,) * 2]
+
+
+def gallery(*people, shapes=()):
+    """Samples of gallery images; the people by their boxes."""
+    samples = []
+    shapes = shapes or (SHAPE,) * len(people)
+    for boxes, meta in zip(people, metas(*shapes), strict=True):
+        boxes = torch.tensor(boxes)
+        sample = DetDataSample(metainfo=meta)
+        sample.gt_instances = InstanceData(
+            bboxes=boxes,
+            labels=torch.zeros(len(boxes), dtype=torch.long),
+            instances_ids=torch.full((len(boxes),), UNLABELED),
+        )
+        samples.append(sample)
+    return samples
+
+
+def anchor_list(head):
+    (anchors,) = head.prior_generator.grid_priors([(6, 8)], device='cpu')
+    return anchors
+
+
+def iou(a, b):
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    inside = max(width, 0) * max(height, 0)
+    areas = sum((c[2] - c[0]) * (c[3] - c[1]) for c in (a, b))
+    return inside / (areas - inside)
+
+
+def slow_labels(head, boxes, columns=8):
+    """Numbers of the positive and of the negative anchors of an image."""
+    overlaps = {
+        number: [iou(anchor, box) for box in boxes]
+        for number, anchor in enumerate(anchor_list(head).tolist())
+        if number // BASES % 8 < columns
+    }
+    best = [max(column) for column in zip(*overlaps.values(), strict=True)]
+    positive, negative = set(), set()
+    for number, of_boxes in overlaps.items():
+        is_best = any(
+            abs(value - top) < 1e-6 and top >= 0.3
+            for value, top in zip(of_boxes, best, strict=True)
+        )
+        if max(of_boxes) >= 0.7 or is_best:
+            positive.add(number)
+        elif max(of_boxes) < 0.3:
+            negative.add(number)
+    return positive, negative
+
+
+def query_loss(head, samples, targets, logits):
+    """The loss when the query branch says ``logits``."""
+    feats, query = draw(len(samples))
+    targets = [torch.tensor(boxes) for boxes in targets]
+    with mock.patch.object(head, 'query_scores', return_value=logits):
+        losses, _ = head.loss_pairs(
+            feats, query, targets, samples, proposal_cfg()
+        )
+    return losses['loss_qrpn_cls']
+
+
+def sampled_labels(head, samples, targets):
+    """Positive and negative anchors of every image, read off the gradient."""
+    logits = torch.zeros(len(samples), ANCHORS, requires_grad=True)
+    query_loss(head, samples, targets, logits).backward()
+    return [
+        (
+            set((of_image < 0).nonzero().flatten().tolist()),
+            set((of_image > 0).nonzero().flatten().tolist()),
+        )
+        for of_image in logits.grad
+    ]
+
+
+# --- labels and loss
+
+
+def test_the_boxes_of_this_test_are_anchors():
+    anchors = anchor_list(make())
+    numbers = [(2 * 8 + 1) * BASES + 2, (3 * 8 + 5) * BASES + 1]
+    torch.testing.assert_close(
+        anchors[numbers], torch.tensor([QUERY, OTHER]), rtol=0, atol=1e-3
+    )
+
+
+def test_the_person_of_the_query_is_positive_and_others_are_negative():
+    head = make()
+    ((positive, negative),) = sampled_labels(
+        head, gallery([OTHER, QUERY]), [[QUERY]]
+    )
+    expected = slow_labels(head, [QUERY])
+    assert (positive, negative) == expected
+    ignored = ANCHORS - len(positive) - len(negative)
+    assert len(positive) >= 1
+    assert ignored >= 1
+    assert (2 * 8 + 1) * BASES + 2 in positive
+    assert (3 * 8 + 5) * BASES + 1 in negative
+
+
+def test_the_best_anchor_is_positive_below_the_threshold():
+    head = make()
+    box = [60.0, 30.0, 90.0, 65.0]  # too broad for every anchor
+    ((positive, negative),) = sampled_labels(head, gallery([box]), [[box]])
+    anchors = anchor_list(head).tolist()
+    assert max(iou(anchor, box) for anchor in anchors) < 0.7
+    assert len(positive) >= 1
+    assert (positive, negative) == slow_labels(head, [box])
+
+
+def test_all_boxes_of_the_person_are_positive():
+    head = make()
+    pair = [QUERY, OTHER]
+    both, one = sampled_labels(head, gallery(pair, pair), [pair, [OTHER]])
+    assert both == slow_labels(head, pair)
+    assert one == slow_labels(head, [OTHER])
+
+
+def test_no_anchor_is_taken_in_the_padding():
+    head = make()
+    shapes = [(96, 80), SHAPE]  # 5 of 8 columns lie in the first image
+    narrow, full = sampled_labels(
+        head, gallery([QUERY], [QUERY], shapes=shapes), [[QUERY]] * 2
+    )
+    assert narrow == slow_labels(head, [QUERY], columns=5)
+    assert full == slow_labels(head, [QUERY])
+    assert narrow != full
+
+
+def test_the_sampler_decides_how_many_anchors_of_each_pair_are_taken():
+    head = make(num=20)
+    people = gallery([QUERY], [OTHER])
+    torch.manual_seed(0)
+    found = sampled_labels(head, people, [[QUERY], [OTHER]])
+    for (positive, negative), box in zip(found, (QUERY, OTHER), strict=True):
+        all_positive, all_negative = slow_labels(head, [box])
+        assert positive <= all_positive
+        assert negative <= all_negative
+        assert len(positive) == min(len(all_positive), 10)
+        assert len(positive) + len(negative) == 20
+
+
+@pytest.mark.parametrize('weight', [1.0, 0.3])
+def test_loss_is_binary_cross_entropy_averaged_over_all_anchors(weight):
+    head = make(loss_weight=weight)
+    torch.manual_seed(0)
+    logits = torch.randn(2, ANCHORS)
+    value = query_loss(
+        head, gallery([QUERY], [OTHER]), [[QUERY], [OTHER]], logits
+    )
+    terms = []
+    for of_image, box in zip(logits, (QUERY, OTHER), strict=True):
+        positive, negative = slow_labels(head, [box])
+        terms += [-F.logsigmoid(of_image[n]) for n in positive]
+        terms += [-F.logsigmoid(-of_image[n]) for n in negative]
+    expected = weight * torch.stack(terms).mean()
+    torch.testing.assert_close(value, expected)
+
+
+def test_losses_of_the_rpn_stay_as_they_are():
+    head, plain = make(), make(type='PersonSearchRPNHead')
+    plain.load_state_dict(head.state_dict(), strict=False)
+    feats, query = draw()
+    samples = gallery([QUERY, OTHER], [OTHER])
+    targets = [torch.tensor([QUERY]), torch.tensor([OTHER])]
+    torch.manual_seed(3)
+    losses, _ = head.loss_pairs(feats, query, targets, samples, proposal_cfg())
+    torch.manual_seed(3)
+    expected, _, _ = plain.loss_and_sampled(feats, samples, proposal_cfg())
+    assert losses.keys() == {*expected, 'loss_qrpn_cls'}
+    for key, value in expected.items():
+        assert torch.equal(losses[key], value), key
+
+
+# --- scores
+
+
+def test_query_scores_are_the_formula_anchor_by_anchor():
+    head = make(reduction=4)
+    (feats,), query = draw()
+    linear1, _, linear2, _ = head.gate
+    assert linear1.out_features == 2
+    with torch.no_grad():
+        got = head.query_scores(feats, query)
+        assert got.shape == (2, ANCHORS)
+        padded = F.pad(feats, (1, 1, 1, 1))
+        for b in range(2):
+            hidden = (linear1.weight @ query[b] + linear1.bias).clamp(min=0)
+            s = 1 / (1 + (-linear2.weight @ hidden - linear2.bias).exp())
+            assert s.std() > 0.01
+            for y in range(6):
+                for x in range(8):
+                    window = padded[b, :, y : y + 3, x : x + 3]
+                    window = window * s[:, None, None]
+                    conv = (head.qrpn_conv.weight * window).sum((1, 2, 3))
+                    conv = (conv + head.qrpn_conv.bias).clamp(min=0)
+                    cls = head.qrpn_cls.weight[:, :, 0, 0] @ conv
+                    torch.testing.assert_close(
+                        got[b, y * 8 * BASES + x * BASES :][:BASES],
+                        cls + head.qrpn_cls.bias,
+                        rtol=1e-4,
+                        atol=1e-5,
+                    )
+
+
+@pytest.mark.parametrize(
+    ('reduction', 'query_channels', 'hidden', 'channels'),
+    [(16, None, 1, 6), (2, 3, 4, 3)],
+)
+def test_widths_of_the_query_branch(
+    reduction, query_channels, hidden, channels
+):
+    head = make(reduction=reduction, query_channels=query_channels)
+    assert head.gate[0].out_features == hidden
+    assert head.qrpn_conv.out_channels == channels
+    assert head.qrpn_cls.out_channels == BASES
+
+
+def test_merged_scores_are_written_out():
+    rpn, query = torch.tensor([0.0, 2.0, -9.0]), torch.tensor([0.0, -1.0, 9.0])
+    p, q = 1 / (1 + (-rpn).exp()), 1 / (1 + (-query).exp())
+    torch.testing.assert_close(make().merged(rpn, query), p + q)
+    product = make(merge='product')
+    torch.testing.assert_close(product.merged(rpn, query), p * q)
+    half = product.merged(rpn.bfloat16(), query.bfloat16())
+    assert half.dtype == torch.float32
+
+
+@pytest.mark.parametrize('merge', ['mean', '', None])
+def test_an_unknown_merge_is_refused(merge):
+    with pytest.raises(ValueError, match=f"'product', got {merge!r}"):
+        make(merge=merge)
+
+
+# --- proposals
+
+
+@pytest.mark.parametrize(
+    ('merge', 'logit'),
+    [('sum', -200.0), ('sum', 0.4), ('product', 200.0), ('product', 0.4)],
+)
+@pytest.mark.parametrize(
+    'options', [{}, dict(nms_pre=50), dict(max_per_img=7)]
+)
+def test_equal_query_scores_leave_the_proposals_of_the_rpn(
+    merge, logit, options
+):
+    head = make(merge=merge)
+    feats, _ = draw()
+    cfg = proposal_cfg(min_bbox_size=20, **options)
+    batch_metas = metas(SHAPE, (90, 101))
+    with torch.no_grad():
+        expected = RPNHead.predict_by_feat(
+            head, *head(feats), batch_img_metas=batch_metas, cfg=cfg
+        )
+        proposals = head.propose(
+            *head.anchors_of(feats, batch_metas),
+            torch.full((2, ANCHORS), logit),
+            cfg,
+        )
+    for got, stock in zip(proposals, expected, strict=True):
+        assert len(got) >= 7
+        assert torch.equal(got.bboxes, stock.bboxes)
+        assert torch.equal(got.labels, stock.labels)
+        merged = head.merged(
+            torch.logit(stock.scores.double()), torch.tensor(logit)
+        )
+        torch.testing.assert_close(got.scores, merged)
+
+
+@pytest.mark.parametrize('merge', ['sum', 'product'])
+def test_the_anchor_that_the_query_wants_comes_first(merge):
+    head = make(merge=merge)
+    feats, _ = draw()
+    scores, boxes = head.anchors_of(feats, metas())
+    logits = torch.full((2, ANCHORS), -4.0)
+    logits[0, 17], logits[1, 133] = 30.0, 30.0
+    first, second = head.propose(scores, boxes, logits, proposal_cfg())
+    assert torch.equal(first.bboxes[0], boxes[0, 17])
+    assert torch.equal(second.bboxes[0], boxes[1, 133])
+    assert torch.equal(first.scores, first.scores.sort(descending=True)[0])
+
+
+def test_anchors_are_decoded_by_row_column_and_base():
+    head = make()
+    feats, _ = draw()
+    scores, boxes = head.anchors_of(feats, metas(SHAPE, (90, 101)))
+    (logits,), (deltas,) = head(feats)
+    anchors = anchor_list(head)
+    for b, limit in enumerate([(96, 128), (90, 101)]):
+        number = 0
+        for y in range(6):
+            for x in range(8):
+                for a in range(BASES):
+                    assert scores[b, number] == logits[b, a, y, x]
+                    box = head.bbox_coder.decode(
+                        anchors[number : number + 1],
+                        deltas[b, 4 * a : 4 * a + 4, y, x][None],
+                        max_shape=limit,
+                    )[0]
+                    torch.testing.assert_close(boxes[b, number], box)
+                    number += 1
+    assert not scores.requires_grad
+    assert not boxes.requires_grad
+
+
+def slow_selection(scores, boxes, cfg):
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    order = order[: cfg.nms_pre] if cfg.nms_pre > 0 else order
+    kept = []
+    for i in order:
+        x1, y1, x2, y2 = boxes[i]
+        if min(x2 - x1, y2 - y1) <= cfg.min_bbox_size:
+            continue
+        if all(iou(boxes[i], boxes[j]) <= cfg.nms.iou_threshold for j in kept):
+            kept.append(i)
+    return kept[: cfg.max_per_img]
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(),
+        dict(nms_pre=-1),
+        dict(nms_pre=40),
+        dict(max_per_img=5),
+        dict(min_bbox_size=12),
+        dict(min_bbox_size=1000),
+    ],
+)
+def test_selected_anchors_are_those_of_a_slow_loop(options):
+    cfg = proposal_cfg(nms_pre=90, max_per_img=60, min_bbox_size=6)
+    cfg.update(nms=dict(type='nms', iou_threshold=0.3), **options)
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.randint(0, 60, (100, 2), generator=generator)
+    sides = torch.randint(0, 30, (100, 2), generator=generator)
+    boxes = torch.cat([corners, corners + sides], dim=1).float()
+    # few values: ties go to the anchor that is numbered first
+    scores = torch.randint(0, 20, (100,), generator=generator) / 20
+    kept = select_anchors(scores, boxes, cfg)
+    assert kept.tolist() == slow_selection(
+        scores.tolist(), boxes.tolist(), cfg
+    )
+    assert bool(len(kept)) == (cfg.min_bbox_size < 1000)
+
+
+def test_proposals_of_a_training_step_have_the_merged_order():
+    head = make()
+    feats, query = draw()
+    samples = gallery([QUERY], [OTHER])
+    targets = [torch.tensor([QUERY]), torch.tensor([OTHER])]
+    _, proposals = head.loss_pairs(
+        feats, query, targets, samples, proposal_cfg()
+    )
+    with torch.no_grad():
+        logits = head.query_scores(feats[0], query)
+    scores, boxes = head.anchors_of(feats, metas())
+    expected = head.propose(scores, boxes, logits, proposal_cfg())
+    merged = head.merged(scores, logits)
+    for i in range(2):
+        assert torch.equal(proposals[i].bboxes, expected[i].bboxes)
+        assert torch.equal(
+            proposals[i].bboxes[0], boxes[i, merged[i].argmax()]
+        )
+        assert proposals[i].scores[0] == merged[i].max()
+        assert merged[i].argmax() != scores[i].argmax()
+        assert not proposals[i].bboxes.requires_grad
+
+
+# --- switched off, gradients
+
+
+def test_without_a_query_it_is_the_plain_rpn():
+    head, plain = make(query_guided=False), make(type='PersonSearchRPNHead')
+    assert type(plain) is PersonSearchRPNHead
+    plain.load_state_dict(head.state_dict())
+    feats, query = draw()
+    samples = gallery([QUERY, OTHER], [OTHER])
+    targets = [torch.tensor([QUERY]), torch.tensor([OTHER])]
+    torch.manual_seed(3)
+    losses, proposals = head.loss_pairs(
+        feats, query, targets, samples, proposal_cfg()
+    )
+    torch.manual_seed(3)
+    expected, boxes, _ = plain.loss_and_sampled(feats, samples, proposal_cfg())
+    assert losses.keys() == expected.keys()
+    for key, value in expected.items():
+        assert torch.equal(losses[key], value), key
+    for ours, stock in zip(proposals, boxes, strict=True):
+        assert len(ours) > 10
+        assert torch.equal(ours.bboxes, stock.bboxes)
+        assert torch.equal(ours.scores, stock.scores)
+
+
+def test_the_query_loss_reaches_its_branch_and_both_images():
+    head = make()
+    (feats,), query = draw()
+    feats.requires_grad_()
+    query.requires_grad_()
+    losses, _ = head.loss_pairs(
+        (feats,),
+        query,
+        [torch.tensor([QUERY]), torch.tensor([OTHER])],
+        gallery([QUERY], [OTHER]),
+        proposal_cfg(),
+    )
+    losses['loss_qrpn_cls'].backward()
+    assert feats.grad.any()
+    assert query.grad.any(dim=1).all()
+    own = ('gate.', 'qrpn_conv.', 'qrpn_cls.')
+    for name, parameter in head.named_parameters():
+        if name.startswith(own):
+            assert parameter.grad.any(), name
+        else:
+            assert parameter.grad is None, name

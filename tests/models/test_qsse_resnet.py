@@ -1,0 +1,413 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mmdet.models.backbones import ResNet
+from torch import nn
+
+from mmps.models.qsse_resnet import QSSEResNet, QuerySqueezeGate
+
+STAGES = dict(
+    num_stages=3,
+    strides=(1, 2, 2),
+    dilations=(1, 1, 1),
+    out_indices=(2,),
+    base_channels=8,
+)
+DEPTHS = pytest.mark.parametrize('depth', [18, 50])
+
+
+def draw_weights(net, seed=0):
+    """Weights and BatchNorm statistics as of a trained network."""
+    torch.manual_seed(seed)
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, mean=0.7, std=0.2)
+            nn.init.normal_(module.bias, std=0.2)
+            nn.init.normal_(module.running_mean, std=0.2)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+    net.eval()  # of mmdet's ResNet, returns nothing
+    return net
+
+
+def make(depth=18, **options):
+    return draw_weights(QSSEResNet(depth=depth, **{**STAGES, **options}))
+
+
+def plain_twin(net, depth):
+    twin = ResNet(depth=depth, **STAGES)
+    weights = {k: v for k, v in net.state_dict().items() if 'gates.' not in k}
+    twin.load_state_dict(weights)
+    twin.eval()
+    return twin
+
+
+def draw_images(*shape, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape[0], 3, *shape[1:], generator=generator)
+
+
+def whole(images):
+    return [tuple(images.shape[-2:])] * len(images)
+
+
+def run(net, query, gallery):
+    with torch.no_grad():
+        sizes = whole(query), whole(gallery)
+        return net.forward_pairs(query, gallery, sizes)
+
+
+def pad(images):
+    """Images (3, h, w) in the corner of a batch of zeros, and their sizes."""
+    height = max(image.shape[1] for image in images)
+    width = max(image.shape[2] for image in images)
+    padded = torch.zeros(len(images), 3, height, width)
+    for row, image in zip(padded, images, strict=True):
+        row[:, : image.shape[1], : image.shape[2]] = image
+    return padded, [tuple(image.shape[1:]) for image in images]
+
+
+def slow_gate(gate, query, gallery):
+    """The formula of the paper in NumPy, one pair of vectors."""
+    w1, b1, w2, b2 = (
+        p.detach().double().numpy()
+        for p in (
+            gate.fc1.weight,
+            gate.fc1.bias,
+            gate.fc2.weight,
+            gate.fc2.bias,
+        )
+    )
+    z = np.concatenate([query.double().numpy(), gallery.double().numpy()])
+    logits = w2 @ np.maximum(w1 @ z + b1, 0) + b2
+    return torch.from_numpy(1 / (1 + np.exp(-logits)))
+
+
+def slow_pair(net, query, gallery):
+    """QSSE-Net on two unpadded images (1, 3, h, w), written out."""
+
+    def stem(x):
+        return net.maxpool(F.relu(net.bn1(net.conv1(x))))
+
+    def branch(block, x):
+        count = 3 if hasattr(block, 'conv3') else 2
+        for i in range(1, count + 1):
+            x = getattr(block, f'bn{i}')(getattr(block, f'conv{i}')(x))
+            x = F.relu(x) if i < count else x
+        return x
+
+    x_q, x_g = stem(query), stem(gallery)
+    gates = iter(net.gates)
+    for layer in (net.layer1, net.layer2, net.layer3):
+        for block in layer:
+            u_q, u_g = branch(block, x_q), branch(block, x_g)
+            means = [
+                torch.tensor([channel.double().mean() for channel in u[0]])
+                for u in (u_q, u_g)
+            ]
+            s = slow_gate(next(gates), *means).float()[:, None, None]
+            shortcut = block.downsample or nn.Identity()
+            x_q = F.relu(s * u_q + shortcut(x_q))
+            x_g = F.relu(s * u_g + shortcut(x_g))
+    return x_q, x_g
+
+
+# --- gates left out
+
+
+@DEPTHS
+def test_without_gates_both_streams_are_the_plain_network(depth):
+    net = make(depth, gated=False)
+    plain = plain_twin(net, depth)
+    query, gallery = draw_images(2, 48, 64), draw_images(2, 61, 39, seed=2)
+    outputs = run(net, query, gallery)
+    with torch.no_grad():
+        for images, output in zip((query, gallery), outputs, strict=True):
+            assert torch.equal(output, plain(images)[0])
+            assert output.std() > 0.1
+
+
+@DEPTHS
+def test_gates_of_one_are_the_plain_network(depth):
+    net = make(depth)
+    for gate in net.gates:
+        nn.init.zeros_(gate.fc2.weight)
+        nn.init.constant_(gate.fc2.bias, 100.0)
+    plain = plain_twin(net, depth)
+    query, gallery = draw_images(2, 48, 64), draw_images(2, 61, 39, seed=2)
+    outputs = run(net, query, gallery)
+    with torch.no_grad():
+        for images, output in zip((query, gallery), outputs, strict=True):
+            assert torch.equal(output, plain(images)[0])
+
+
+@DEPTHS
+def test_single_images_pass_no_gate(depth):
+    net = make(depth)
+    images = draw_images(2, 61, 39)
+    with torch.no_grad():
+        expected = plain_twin(net, depth)(images)[0]
+        assert torch.equal(net(images)[0], expected)
+        assert torch.equal(net.alone(images, whole(images)), expected)
+    assert not torch.equal(run(net, images, images)[0], expected)
+
+
+def test_single_images_are_the_same_alone_and_padded():
+    net = make()
+    images = [*draw_images(1, 37, 53), *draw_images(1, 64, 40, seed=2)]
+    with torch.no_grad():
+        padded = net.alone(*pad(images))
+        for image, output in zip(images, padded, strict=True):
+            expected = net(image[None])[0][0]
+            check_inside(output, expected)
+
+
+def check_inside(output, expected):
+    """Equal to ``expected`` in the corner and zero elsewhere."""
+    outside = output.clone()
+    height, width = expected.shape[1:]
+    torch.testing.assert_close(
+        output[:, :height, :width], expected, rtol=1e-5, atol=1e-5
+    )
+    outside[:, :height, :width] = 0
+    assert not outside.any()
+
+
+# --- the value of pairs
+
+
+@DEPTHS
+def test_pairs_are_the_slow_network_written_out(depth):
+    net = make(depth)
+    query, gallery = draw_images(1, 45, 64), draw_images(1, 48, 39, seed=2)
+    with torch.no_grad():
+        expected = slow_pair(net, query, gallery)
+    for output, value in zip(run(net, query, gallery), expected, strict=True):
+        assert output.std() > 0.1
+        torch.testing.assert_close(output, value, rtol=1e-4, atol=1e-5)
+
+
+@DEPTHS
+def test_swapping_the_images_swaps_the_maps_if_w1_treats_them_alike(depth):
+    net = make(depth)
+    query, gallery = draw_images(2, 48, 64), draw_images(2, 61, 39, seed=2)
+    straight, crossed = run(net, query, gallery), run(net, gallery, query)
+    assert not torch.allclose(straight[0], crossed[1], atol=1e-3)
+    for gate in net.gates:
+        first, second = gate.fc1.weight.data.chunk(2, dim=1)
+        second.copy_(first)
+    straight, crossed = run(net, query, gallery), run(net, gallery, query)
+    torch.testing.assert_close(straight[0], crossed[1], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(straight[1], crossed[0], rtol=1e-5, atol=1e-5)
+
+
+@DEPTHS
+def test_padding_changes_nothing(depth):
+    net = make(depth)
+    queries = [
+        *draw_images(1, 37, 53),
+        *draw_images(1, 64, 80, seed=2),
+        *draw_images(1, 17, 33, seed=3),
+    ]
+    gallery = [
+        *draw_images(1, 81, 47, seed=4),
+        *draw_images(1, 50, 96, seed=5),
+        *draw_images(1, 49, 65, seed=6),
+    ]
+    padded_q, sizes_q = pad(queries)
+    padded_g, sizes_g = pad(gallery)
+    with torch.no_grad():
+        outputs = net.forward_pairs(padded_q, padded_g, (sizes_q, sizes_g))
+    for i, pair in enumerate(zip(queries, gallery, strict=True)):
+        alone = run(net, *(image[None] for image in pair))
+        for output, expected in zip(outputs, alone, strict=True):
+            check_inside(output[i], expected[0])
+
+
+@pytest.mark.parametrize('height', [17, 22, 33])
+def test_padding_changes_nothing_on_the_smallest_maps(height):
+    # 33 rows are 3 cells of the C4 map, eleven rows each on average
+    net = make()
+    images = [*draw_images(1, height, 40), *draw_images(1, 9, 19, seed=2)]
+    padded, sizes = pad(images)
+    with torch.no_grad():
+        outputs = net.forward_pairs(padded, padded, (sizes, sizes))[0]
+    for image, output in zip(images, outputs, strict=True):
+        check_inside(output, run(net, image[None], image[None])[0][0])
+
+
+@DEPTHS
+def test_a_batch_of_pairs_is_its_pairs_one_by_one(depth):
+    net = make(depth)
+    query, gallery = draw_images(3, 48, 64), draw_images(3, 61, 39, seed=2)
+    outputs = run(net, query, gallery)
+    for i in range(3):
+        pair = run(net, query[i : i + 1], gallery[i : i + 1])
+        for output, expected in zip(outputs, pair, strict=True):
+            torch.testing.assert_close(
+                output[i], expected[0], rtol=1e-5, atol=1e-5
+            )
+
+
+def test_a_begun_image_can_be_paired_with_many():
+    net = make()
+    image, size = draw_images(1, 48, 64), [(41, 50)]
+    image[:, :, 41:], image[:, :, :, 50:] = 0, 0
+    others = draw_images(3, 61, 39, seed=2)
+    copies = image.repeat(3, 1, 1, 1)
+    with torch.no_grad():
+        expected = net.forward_pairs(copies, others, (size * 3, whole(others)))
+        begun = net.begin(image, size).repeat(3)
+        outputs = net.continue_pairs(begun, net.begin(others, whole(others)))
+        crossed = net.continue_pairs(net.begin(others, whole(others)), begun)
+        backward = net.forward_pairs(others, copies, (whole(others), size * 3))
+    for got, value in ((outputs, expected), (crossed, backward)):
+        for output, full in zip(got, value, strict=True):
+            torch.testing.assert_close(output, full, rtol=1e-5, atol=1e-5)
+
+
+# --- the gate
+
+
+@pytest.mark.parametrize('shared', [True, False])
+@pytest.mark.parametrize(
+    ('channels', 'reduction', 'hidden'),
+    [(40, 16, 2), (32, 8, 4), (8, 16, 1), (16, 16, 1)],
+)
+def test_gates_are_the_formula(channels, reduction, hidden, shared):
+    torch.manual_seed(0)
+    gate = QuerySqueezeGate(channels, reduction, shared)
+    assert gate.fc1.out_features == gate.fc2.in_features == hidden
+    draw_weights(gate)
+    nn.init.normal_(gate.fc1.bias, mean=3.0)
+    query, gallery = torch.randn(2, 5, channels)
+    with torch.no_grad():
+        of_query, of_gallery = gate(query, gallery)
+    slow = torch.stack(
+        [slow_gate(gate, q, g) for q, g in zip(query, gallery, strict=True)]
+    )
+    expected = (slow, slow) if shared else slow.chunk(2, dim=1)
+    for got, value in zip((of_query, of_gallery), expected, strict=True):
+        assert got.shape == (5, channels)
+        assert got.std() > 0.05
+        torch.testing.assert_close(got.double(), value, rtol=1e-5, atol=1e-6)
+    assert torch.equal(of_query, of_gallery) is shared
+
+
+def test_one_gate_for_both_images_is_no_gate_per_image():
+    gate = draw_weights(QuerySqueezeGate(8, reduction=2))
+    query, gallery = torch.randn(2, 3, 8)
+    straight, crossed = gate(query, gallery), gate(gallery, query)
+    assert torch.equal(*straight)
+    assert torch.equal(*crossed)
+    assert not torch.allclose(straight[0], crossed[0])
+
+
+@pytest.mark.parametrize('shared', [True, False])
+def test_gradient_of_the_gate(shared):
+    gate = QuerySqueezeGate(5, reduction=2, shared=shared)
+    gate = draw_weights(gate).double()
+    vectors = torch.randn(2, 3, 5, dtype=torch.float64).requires_grad_()
+    weights = list(gate.parameters())
+
+    def both(vectors, *weights):
+        return torch.func.functional_call(
+            gate,
+            dict(zip(dict(gate.named_parameters()), weights, strict=True)),
+            (vectors[0], vectors[1]),
+        )
+
+    assert torch.autograd.gradcheck(both, (vectors, *weights))
+
+
+@pytest.mark.parametrize('shared', [True, False])
+@pytest.mark.parametrize('bias', [4.0, -1.0, 0.0])
+def test_gates_start_at_their_bias(bias, shared):
+    net = QSSEResNet(depth=18, gate_bias=bias, shared_gate=shared, **STAGES)
+    net.init_weights()
+    expected = 1 / (1 + math.exp(-bias))
+    for block, both in zip(net.blocks(), net.gates, strict=True):
+        channels = block.conv2.out_channels
+        for gate in both(*torch.randn(2, 3, channels)):
+            assert gate.shape == (3, channels)
+            torch.testing.assert_close(gate, torch.full_like(gate, expected))
+
+
+def test_gates_start_as_pytorch_starts_linear_layers():
+    torch.manual_seed(0)
+    gate = QuerySqueezeGate(32, reduction=4)
+    torch.manual_seed(0)
+    fc1, fc2 = nn.Linear(64, 8), nn.Linear(8, 32)
+    for ours, theirs in ((gate.fc1, fc1), (gate.fc2, fc2)):
+        assert torch.equal(ours.weight, theirs.weight)
+        assert torch.equal(ours.bias, theirs.bias)
+
+
+@pytest.mark.parametrize('options', [{}, dict(reduction=4, shared_gate=False)])
+@DEPTHS
+def test_every_block_has_a_gate_of_its_width(depth, options):
+    net = make(depth, **options)
+    blocks = {18: [2, 2, 2], 50: [3, 4, 6]}[depth]
+    widths = [
+        width * {18: 1, 50: 4}[depth]
+        for width, count in zip((8, 16, 32), blocks, strict=True)
+        for _ in range(count)
+    ]
+    reduction = options.get('reduction', 16)
+    assert [g.fc1.in_features for g in net.gates] == [
+        2 * width for width in widths
+    ]
+    assert [g.fc1.out_features for g in net.gates] == [
+        max(width // reduction, 1) for width in widths
+    ]
+    assert all(g.shared is (not options) for g in net.gates)
+
+
+# --- weights
+
+
+@DEPTHS
+def test_frozen_stages_keep_their_gates_trainable(depth):
+    net = QSSEResNet(depth=depth, frozen_stages=1, **STAGES)
+    for _ in range(2):
+        frozen = {n for n, p in net.named_parameters() if not p.requires_grad}
+        expected = {
+            name
+            for name, _ in net.named_parameters()
+            if name.startswith(('conv1.', 'bn1.', 'layer1.'))
+        }
+        assert frozen == expected
+        net.train()
+
+
+@DEPTHS
+def test_weights_of_a_plain_network_fit(depth):
+    plain = draw_weights(ResNet(depth=depth, **STAGES))
+    net = QSSEResNet(depth=depth, **STAGES)
+    missing, unexpected = net.load_state_dict(plain.state_dict(), strict=False)
+    assert unexpected == []
+    assert missing == [name for name in net.state_dict() if 'gates.' in name]
+    assert len(missing) == 4 * len(net.blocks())
+    ungated = QSSEResNet(depth=depth, gated=False, **STAGES)
+    assert ungated.state_dict().keys() == plain.state_dict().keys()
+
+
+@DEPTHS
+def test_every_weight_gets_a_gradient_from_both_images(depth):
+    net = make(depth)
+    query, gallery = draw_images(2, 48, 64), draw_images(2, 61, 39, seed=2)
+    for image in (query, gallery):
+        image.requires_grad_()
+    maps = net.forward_pairs(query, gallery, (whole(query), whole(gallery)))
+    maps[0].sum().backward()
+    assert query.grad.any()
+    assert gallery.grad.any()  # through the gates alone
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None, name
