@@ -2,5 +2,5 @@
 # query-guided parts. Anything else that is missing is an error.
 _base_ = './default_runtime.py'
 
-new = ['backbone.gates.', 'rpn_head.gate.', 'rpn_head.qrpn_']
-default_hooks = dict(strict_load=dict(allow=[*new, 'roi_head.sim_head.']))
+new_parts = ['backbone.gates.', 'rpn_head.gate.', 'rpn_head.qrpn_']
+default_hooks = dict(strict_load=dict(allow=[*new_parts, 'roi_head.sim_head.']))
