@@ -2,5 +2,7 @@
 # query-guided parts. Anything else that is missing is an error.
 _base_ = './default_runtime.py'
 
-new_parts = ['backbone.gates.', 'rpn_head.gate.', 'rpn_head.qrpn_']
-default_hooks = dict(strict_load=dict(allow=[*new_parts, 'roi_head.sim_head.']))
+guided_parts = ['backbone.gates.', 'rpn_head.gate.', 'rpn_head.qrpn_']
+default_hooks = dict(
+    strict_load=dict(allow=[*guided_parts, 'roi_head.sim_head.'])
+)
