@@ -7,7 +7,6 @@ processes share the work.
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,14 +27,16 @@ from tqdm import tqdm
 
 from .evaluate import select
 from .features import Features
-from .pairs import PairFindings, images_to_search
+from .pair_findings import (
+    behind,
+    collect,
+    cosines,
+    read_findings,
+    write_findings,
+)
+from .pairs import images_to_search
 from .person_search_metric import PersonSearchMetric
 from .records import gather
-
-_PARTS = ('images', 'counts', 'bboxes', 'scores', 'similarity')
-#: Below every similarity of a pair: what the cascade did not run is ranked
-#: behind, by cosine.
-_BEHIND = -2.0
 
 
 @LOOPS.register_module()
@@ -303,92 +304,3 @@ def pairs_in_order(
     if not query_by_query:
         pairs.sort(key=lambda pair: pair[1])
     yield from pairs
-
-
-def collect(images: np.ndarray, found: dict[int, object]) -> PairFindings:
-    """Put the results of one query together."""
-    results = [found[int(image)] for image in images]
-
-    def rows(name: str, shape: tuple) -> np.ndarray:
-        parts = [
-            getattr(result, name).detach().cpu().float().numpy()
-            for result in results
-        ]
-        return np.concatenate(parts or [np.zeros(shape, np.float32)])
-
-    return PairFindings(
-        np.asarray(images, np.int64),
-        np.array([len(result.scores) for result in results], np.int64),
-        rows('bboxes', (0, 4)),
-        rows('scores', (0,)),
-        rows('similarity', (0,)),
-    )
-
-
-def cosines(plain: Features, query: int, image: int) -> np.ndarray:
-    """Of a query and the detections of an image, each embedded alone."""
-    rows = plain.detections.of(image)
-    embeddings = plain.detections.embeddings[rows].astype(np.float64)
-    return embeddings @ plain.query_embeddings[query].astype(np.float64)
-
-
-def behind(
-    findings: PairFindings, query: int, images: np.ndarray, plain: Features
-) -> PairFindings:
-    """Add the images that were not run, behind all that were."""
-    rest = np.setdiff1d(images, findings.images)
-    rows = [plain.detections.of(int(image)) for image in rest]
-    more = [
-        (
-            plain.detections.bboxes[part],
-            # with cws too they stay behind, and in their order
-            np.ones_like(plain.detections.scores[part]),
-            cosines(plain, query, int(image)) + _BEHIND,
-        )
-        for part, image in zip(rows, rest, strict=True)
-    ]
-    columns = zip(*more, strict=True) if more else ((), (), ())
-    bboxes, scores, similarity = (
-        np.concatenate([own, *parts])
-        for own, parts in zip(
-            (findings.bboxes, findings.scores, findings.similarity),
-            columns,
-            strict=True,
-        )
-    )
-    return PairFindings(
-        np.concatenate([findings.images, rest]),
-        np.concatenate(
-            [findings.counts, [len(part[1]) for part in more]]
-        ).astype(np.int64),
-        bboxes,
-        scores,
-        similarity,
-    )
-
-
-def write_findings(file: Path, findings: dict[int, PairFindings]) -> None:
-    """Write a group so that the file is there whole or not at all."""
-    arrays = {
-        f'{query}/{part}': getattr(found, part)
-        for query, found in findings.items()
-        for part in _PARTS
-    }
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix('.tmp')
-    temporary.write_bytes(buffer.getvalue())
-    temporary.replace(file)
-
-
-def read_findings(file: Path) -> dict[int, PairFindings]:
-    """Inverse of ``write_findings``."""
-    with np.load(file) as arrays:
-        queries = {key.split('/')[0] for key in arrays.files}
-        return {
-            int(query): PairFindings(
-                *(arrays[f'{query}/{part}'] for part in _PARTS)
-            )
-            for query in queries
-        }

@@ -15,14 +15,15 @@ computed once for every (image, anchor) and kept. Both are exact.
 With gates only the stem and the first branch are shared.
 """
 
-from collections import OrderedDict, defaultdict
-from collections.abc import Hashable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from mmdet.structures.bbox import bbox2roi, scale_boxes
 from torch import Tensor, nn
 
+from .bounded_cache import BoundedCache
 from .qrpn_head import select_anchors
 from .qsse_resnet import Mask, Stream
 
@@ -314,41 +315,6 @@ class PairSearcher:
         return PairResult(
             scale_boxes(found.bboxes, factor), found.scores, similarity
         )
-
-
-class BoundedCache:
-    """The most recently used states, within a bound of memory.
-
-    Args:
-        megabytes: Bound; at least one state is kept whatever its size.
-    """
-
-    def __init__(self, megabytes: float) -> None:
-        self.limit = megabytes * 2**20
-        self._states: OrderedDict[Hashable, GalleryState] = OrderedDict()
-
-    def get(self, key: Hashable) -> GalleryState | None:
-        """Return a state and mark it as used."""
-        if key in self._states:
-            self._states.move_to_end(key)
-        return self._states.get(key)
-
-    def put(self, key: Hashable, state: GalleryState) -> None:
-        """Keep a state."""
-        self._states[key] = state
-        self._states.move_to_end(key)
-
-    def shrink(self) -> None:
-        """Drop the least recently used states; they grow while in use."""
-        total = self.nbytes
-        while total > self.limit and len(self._states) > 1:
-            _, dropped = self._states.popitem(last=False)
-            total -= dropped.nbytes
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of all states."""
-        return sum(state.nbytes for state in self._states.values())
 
 
 def _shapes(query: QueryState, gallery: GalleryState) -> tuple:

@@ -17,14 +17,14 @@ from mmps.apis import load_config, run_test
 from mmps.evaluation import PairTestLoop
 from mmps.evaluation.evaluate import pair_figures
 from mmps.evaluation.features import Boxes, Features
-from mmps.evaluation.pair_test_loop import (
+from mmps.evaluation.pair_findings import (
     behind,
     collect,
     cosines,
-    pairs_in_order,
     read_findings,
     write_findings,
 )
+from mmps.evaluation.pair_test_loop import pairs_in_order
 from mmps.evaluation.pairs import PairFindings, images_to_search
 from mmps.models.pair_search import PairSearcher
 from mmps.structures import Gallery, Protocol

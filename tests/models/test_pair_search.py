@@ -8,11 +8,8 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox2roi
 from torch import Tensor, nn
 
-from mmps.models.pair_search import (
-    BoundedCache,
-    GalleryState,
-    PairSearcher,
-)
+from mmps.models.bounded_cache import BoundedCache
+from mmps.models.pair_search import GalleryState, PairSearcher
 from mmps.models.qrpn_head import select_anchors
 from mmps.models.qsse_resnet import Mask, Stream
 from tests.models.build import batch, scene
