@@ -104,31 +104,24 @@ class Bench:
 
 def run_loop(bench: Bench, galleries: dict) -> tuple[dict, float, int]:
     """As the test loop does: results, seconds, RoIs through conv5."""
-    from mmps.evaluation.pair_test_loop import pairs_in_order
+    from mmps.evaluation.pair_test_loop import run_pairs
 
     searcher = bench.model.pair_searcher(0.5, bench.args.cache_mb)
     start = bench.clock()
-    states = {number: bench.query(searcher, number) for number in galleries}
-    results, batch = {}, []
-
-    def flush() -> None:
-        pairs = [(states[query], state) for query, _, state in batch]
-        found = searcher.search(pairs)
-        for (query, image, _), result in zip(batch, found, strict=True):
-            results[query, image] = result
-        searcher.cache.shrink()
-        batch.clear()
-
-    for query, image in pairs_in_order(galleries, searcher.gated):
-        state = searcher.cache.get(image)
-        if state is None:
-            state = searcher.gallery(*bench.load(image))
-            searcher.cache.put(image, state)
-        batch.append((query, image, state))
-        if len(batch) == bench.args.batch_size:
-            flush()
-    flush()
-    return results, bench.clock() - start, searcher.num_rois
+    found = run_pairs(
+        searcher,
+        {number: bench.query(searcher, number) for number in galleries},
+        galleries,
+        lambda image: searcher.gallery(*bench.load(image)),
+        bench.args.batch_size,
+    )
+    seconds = bench.clock() - start
+    results = {
+        (query, image): result
+        for query, images in found.items()
+        for image, result in images.items()
+    }
+    return results, seconds, searcher.num_rois
 
 
 def run_obvious(bench: Bench, pairs: list) -> tuple[dict, float]:

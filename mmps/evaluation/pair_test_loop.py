@@ -8,7 +8,8 @@ processes share the work.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -185,34 +186,18 @@ class PairTestLoop(BaseLoop):
         self, searcher, images: dict[int, np.ndarray], progress: tqdm
     ) -> dict[int, dict]:
         """Query -> image -> result."""
-        states = {query: self._query(searcher, query) for query in images}
-        found = {query: {} for query in images}
-        batch = []
-        for query, image in pairs_in_order(images, searcher.gated):
-            gallery = self._gallery(searcher, image)
-            batch.append((query, image, gallery))
-            if len(batch) == self.batch_size:
-                self._search(searcher, states, batch, found)
-                progress.update(len(batch))
-                batch = []
-        if batch:
-            self._search(searcher, states, batch, found)
-            progress.update(len(batch))
-        return found
-
-    def _search(self, searcher, states: dict, batch: list, found: dict):
-        results = searcher.search([(states[q], g) for q, _, g in batch])
-        for (query, image, _), result in zip(batch, results, strict=True):
-            found[query][image] = result
-        searcher.cache.shrink()
+        return run_pairs(
+            searcher,
+            {query: self._query(searcher, query) for query in images},
+            images,
+            lambda image: self._gallery(searcher, image),
+            self.batch_size,
+            progress.update,
+        )
 
     def _gallery(self, searcher, image: int):
-        state = searcher.cache.get(image)
-        if state is None:
-            inputs, sample = self._load(image)
-            state = searcher.gallery(inputs, sample.metainfo)
-            searcher.cache.put(image, state)
-        return state
+        inputs, sample = self._load(image)
+        return searcher.gallery(inputs, sample.metainfo)
 
     def _query(self, searcher, query: int):
         record = self.dataloader.dataset.metainfo['queries'][query]
@@ -287,6 +272,51 @@ class PairTestLoop(BaseLoop):
             json.dumps(settings, sort_keys=True, default=str).encode()
         )
         return digest.hexdigest()[:16]
+
+
+def run_pairs(
+    searcher,
+    states: dict[int, object],
+    images: dict[int, np.ndarray],
+    prepare: Callable[[int], object],
+    batch_size: int,
+    done: Callable[[int], object] = int,
+) -> dict[int, dict]:
+    """Run a group of queries, each gallery image prepared as seldom as it can.
+
+    Args:
+        searcher: Of the model; its cache keeps gallery images.
+        states: Query -> what ``searcher.query`` made of it.
+        images: Query -> images to run it on.
+        prepare: Image -> what ``searcher.gallery`` makes of it.
+        batch_size: Pairs at a time.
+        done: Told after each batch how many pairs it had.
+
+    Returns:
+        Query -> image -> result.
+    """
+    found = {query: {} for query in images}
+    for batch in batched(pairs_in_order(images, searcher.gated), batch_size):
+        pairs = []
+        for query, image in batch:
+            gallery = searcher.cache.get(image)
+            if gallery is None:
+                gallery = prepare(image)
+                searcher.cache.put(image, gallery)
+            pairs.append((states[query], gallery))
+        results = searcher.search(pairs)
+        for (query, image), result in zip(batch, results, strict=True):
+            found[query][image] = result
+        searcher.cache.shrink()
+        done(len(batch))
+    return found
+
+
+def batched(items: Iterable, size: int) -> Iterator[list]:
+    """Lists of ``size`` items, the last one shorter."""
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch
 
 
 def pairs_in_order(
