@@ -9,6 +9,7 @@ from tqdm import tqdm
 from mmps.distillation import IdentityTable, compute_table
 from mmps.distillation.lut import embeddings_of_people
 from mmps.engine import QuietRunner, enable_amp, launched
+from mmps.evaluation import PairTestLoop
 from mmps.evaluation.report import write_json
 
 #: In place of a checkpoint: test freshly drawn weights, as a baseline.
@@ -139,6 +140,30 @@ def _test(cfg: Config, untrained: bool) -> dict[str, float]:
     return runner.test()
 
 
+def load_pair_loop(cfg: Config, checkpoint: str) -> PairTestLoop:
+    """Test loop of a query-guided network with its weights, not yet run.
+
+    Its ``model``, ``query_state`` and ``gallery_state`` run single pairs, in
+    one process.
+
+    Args:
+        cfg: From ``load_config``; changed in place. Its ``test_cfg`` is a
+            ``PairTestLoop``.
+        checkpoint: Path or URL of the weights.
+    """
+    cfg.load_from, cfg.resume = checkpoint, False
+    if cfg.test_cfg.get('type') != 'PairTestLoop':
+        raise ValueError(
+            f"{cfg.filename}: pairs need test_cfg=dict(type='PairTestLoop'), "
+            f'this config has {cfg.test_cfg.get("type")}'
+        )
+    _forget_training(cfg)
+    runner = QuietRunner.from_cfg(cfg)
+    runner.load_or_resume()
+    runner.model.eval()
+    return runner.test_loop
+
+
 def table_of(cfg: Config, checkpoint: str) -> IdentityTable:
     """Compute a lookup table: the mean embedding of every training identity.
 
@@ -152,6 +177,7 @@ def table_of(cfg: Config, checkpoint: str) -> IdentityTable:
     """
     loader = cfg.test_dataloader
     train = cfg.train_dataloader.dataset
+    train = train.get('dataset', train)  # pairs hold the data set of images
     loader.dataset = {
         **train,
         'pipeline': loader.dataset.pipeline,

@@ -5,6 +5,7 @@ Symbols used in this file:
     k   ranked detections that are shown
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +13,10 @@ import cv2
 import numpy as np
 
 from mmps.evaluation.evaluate import select
-from mmps.evaluation.features import Boxes, Features
+from mmps.evaluation.features import Boxes, Features, iou
+from mmps.evaluation.proposal_recall import Case
 from mmps.evaluation.search import Positives, candidates, listings, on_grid
+from mmps.structures import Query
 
 #: Colours of frames, blue green red.
 QUERY, RIGHT, WRONG = (180, 120, 0), (0, 160, 0), (0, 0, 210)
@@ -100,7 +103,10 @@ def ranking_sheet(
             colour = RIGHT if right else WRONG
             image = int(boxes.image[row])
             shown.append((image, boxes.bboxes[row], colour, f'{value:.2f}'))
-        line = [_tile(features, image_dir, *what) for what in shown]
+        line = [
+            _tile(Path(image_dir) / features.image_names[image], *what)
+            for image, *what in shown
+        ]
         blank = np.full_like(line[0], 255)
         line += [blank] * (top + 1 - len(line))
         lines.append(np.hstack(line))
@@ -139,22 +145,128 @@ def save_ranking_sheet(
         raise OSError(f'{out} cannot be written')
 
 
-def _tile(
-    features: Features,
-    image_dir: str | Path,
-    image: int,
-    bbox: np.ndarray,
-    colour: tuple[int, int, int],
-    caption: str,
-) -> np.ndarray:
-    """Crop a box with a little around it into a framed tile."""
-    path = Path(image_dir) / features.image_names[image]
+def save_proposal_sheet(
+    cases: list[Case],
+    paths: list[str],
+    queries: Sequence[Query],
+    out: str | Path,
+    *,
+    num_cases: int = 6,
+    top: int = 5,
+) -> None:
+    """Draw the first proposals without and with the query, side by side.
+
+    One line per pair, spread evenly over all of them: the query, the first
+    ``top`` proposals of the RPN, those of RPN + QRPN. Green boxes lie on the
+    person, red ones elsewhere; the number is the rank.
+
+    Args:
+        cases: See ``evaluation.proposal_recall``.
+        paths: Of all images of the test set.
+        queries: Of the test set.
+        out: Picture to write.
+        num_cases: Lines.
+        top: Proposals in each picture.
+
+    Raises:
+        FileNotFoundError: An image is missing.
+        OSError: The picture cannot be written.
+    """
+    chosen = np.linspace(0, len(cases) - 1, min(num_cases, len(cases)))
+    lines = []
+    for case in (cases[int(position)] for position in chosen):
+        query = queries[case.query]
+        tile = _tile(paths[query.image], query.bbox, QUERY, 'query')
+        line = [tile]
+        for name, proposals in (
+            ('RPN', case.rpn[:top]),
+            ('RPN + QRPN', case.guided[:top]),
+        ):
+            on_person = iou(proposals, case.bbox) >= 0.5
+            scene = _scene(
+                paths[case.image], proposals, on_person, tile.shape[0], name
+            )
+            line.append(scene)
+        lines.append(np.hstack(line))
+    width = max(line.shape[1] for line in lines)
+    sheet = np.vstack(
+        [
+            np.pad(
+                line,
+                ((0, 0), (0, width - line.shape[1]), (0, 0)),
+                constant_values=255,
+            )
+            for line in lines
+        ]
+    )
+    if not cv2.imwrite(str(out), sheet):
+        raise OSError(f'{out} cannot be written')
+
+
+def _read(path: str | Path) -> np.ndarray:
     picture = cv2.imread(str(path))
     if picture is None:
         raise FileNotFoundError(
             f'{path} is missing or no picture; give the folder that holds the '
             'images of this test set'
         )
+    return picture
+
+
+def _scene(
+    path: str | Path,
+    bboxes: np.ndarray,
+    right: np.ndarray,
+    height: int,
+    caption: str,
+) -> np.ndarray:
+    """A whole image with numbered boxes, as high as a tile."""
+    picture = _read(path)
+    scale = (height - CAPTION) / picture.shape[0]
+    picture = cv2.resize(
+        picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+    )
+    for rank_, (bbox, good) in enumerate(zip(bboxes, right, strict=True), 1):
+        colour = RIGHT if good else WRONG
+        x1, y1, x2, y2 = (round(float(v) * scale) for v in bbox)
+        cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 1)
+        _write(picture, str(rank_), (x1 + 2, y1 + 11), colour)
+    scene = cv2.copyMakeBorder(
+        picture,
+        *(2, height - picture.shape[0] - 2, 4, 4),
+        cv2.BORDER_CONSTANT,
+        value=(255, 255, 255),
+    )
+    _write(scene, caption, (4, height - 4), (60, 60, 60))
+    return scene
+
+
+def _write(
+    picture: np.ndarray,
+    text: str,
+    at: tuple[int, int],
+    colour: tuple[int, int, int],
+) -> None:
+    cv2.putText(
+        picture,
+        text,
+        at,
+        cv2.FONT_HERSHEY_SIMPLEX,
+        0.42,
+        colour,
+        1,
+        cv2.LINE_AA,
+    )
+
+
+def _tile(
+    path: str | Path,
+    bbox: np.ndarray,
+    colour: tuple[int, int, int],
+    caption: str,
+) -> np.ndarray:
+    """Crop a box with a little around it into a framed tile."""
+    picture = _read(path)
     x1, y1, x2, y2 = bbox
     # a window of the tile's shape around the box, as the border permits
     height = max(y2 - y1, (x2 - x1) * TILE_HEIGHT / TILE_WIDTH) * 1.08
@@ -173,14 +285,5 @@ def _tile(
     tile = cv2.copyMakeBorder(
         patch, 2, CAPTION, 2, 2, cv2.BORDER_CONSTANT, value=(255, 255, 255)
     )
-    cv2.putText(
-        tile,
-        caption,
-        (BORDER, tile.shape[0] - 5),
-        cv2.FONT_HERSHEY_SIMPLEX,
-        0.42,
-        colour,
-        1,
-        cv2.LINE_AA,
-    )
+    _write(tile, caption, (BORDER, tile.shape[0] - 5), colour)
     return tile

@@ -3,12 +3,14 @@ import numpy as np
 import pytest
 
 from mmps.evaluation.features import Boxes, Features
+from mmps.evaluation.proposal_recall import Case
 from mmps.structures import Gallery, Protocol, Query
 from mmps.visualization import (
     RIGHT,
     WRONG,
     rank,
     ranking_sheet,
+    save_proposal_sheet,
     save_ranking_sheet,
 )
 
@@ -84,3 +86,28 @@ def test_a_wrong_folder_or_protocol_is_named(features, tmp_path):
         ranking_sheet(features, tmp_path, 'G', [0])
     with pytest.raises(ValueError, match="no protocol 'G50'"):
         save_ranking_sheet(features, tmp_path, 'x.png', protocol='G50')
+
+
+def test_a_sheet_of_proposals_shows_both_orders(tmp_path):
+    paths = []
+    for name in ('a', 'b'):
+        paths.append(str(tmp_path / f'{name}.png'))
+        cv2.imwrite(paths[-1], np.full((80, 100, 3), 77, np.uint8))
+    person, other = np.array(PERSON, float), np.array(OTHER, float)
+    case = Case(0, 1, person, rpn=other[None], guided=person[None])
+    out = tmp_path / 'sheet.png'
+    save_proposal_sheet([case], paths, (Query(0, person, 'p1'),), out)
+    sheet = cv2.imread(str(out))
+    middle = sheet.shape[1] // 2 + 60
+
+    def shows(part, colour):
+        return bool((part == colour).all(axis=2).any())
+
+    assert shows(sheet[:, :middle], WRONG)
+    assert not shows(sheet[:, :middle], RIGHT)
+    assert shows(sheet[:, middle:], RIGHT)
+    assert not shows(sheet[:, middle:], WRONG)
+
+    (tmp_path / 'b.png').unlink()
+    with pytest.raises(FileNotFoundError, match='missing'):
+        save_proposal_sheet([case], paths, (Query(0, person, 'p1'),), out)

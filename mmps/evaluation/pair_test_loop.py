@@ -23,7 +23,8 @@ from mmengine.dist import (
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.registry import LOOPS
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop, Runner, autocast
+from torch import nn
 from tqdm import tqdm
 
 from .evaluate import select
@@ -58,6 +59,8 @@ class PairTestLoop(BaseLoop):
             run pairs on the best k alone; the others follow behind them in
             their plain order. None runs all.
         num_queries: Test the first queries alone, to measure speed.
+        fp16: Run the network in half precision (bfloat16 on a CPU), as of
+            mmengine's ``TestLoop``.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class PairTestLoop(BaseLoop):
         cache_mb: float = 1024,
         cascade_topk: int | None = None,
         num_queries: int | None = None,
+        fp16: bool = False,
     ) -> None:
         super().__init__(runner, dataloader)
         for name, value in (
@@ -96,16 +100,22 @@ class PairTestLoop(BaseLoop):
         self.cache_mb = cache_mb
         self.cascade_topk = cascade_topk
         self.num_queries = num_queries
+        self.fp16 = fp16
+
+    @property
+    def model(self) -> nn.Module:
+        """The network, not wrapped."""
+        model = self.runner.model
+        return model.module if is_model_wrapper(model) else model
 
     def run(self) -> dict:
         """Launch the test."""
         runner = self.runner
         runner.call_hook('before_test')
         runner.call_hook('before_test_epoch')
-        model = runner.model
-        self.model = model.module if is_model_wrapper(model) else model
         self.model.eval()
-        metrics = self._run()
+        with autocast(enabled=self.fp16):
+            metrics = self._run()
         runner.call_hook('after_test_epoch', metrics=metrics)
         runner.call_hook('after_test')
         return metrics
@@ -188,18 +198,30 @@ class PairTestLoop(BaseLoop):
         """Query -> image -> result."""
         return run_pairs(
             searcher,
-            {query: self._query(searcher, query) for query in images},
+            {query: self.query_state(searcher, query) for query in images},
             images,
-            lambda image: self._gallery(searcher, image),
+            lambda image: self.gallery_state(searcher, image),
             self.batch_size,
             progress.update,
         )
 
-    def _gallery(self, searcher, image: int):
+    def gallery_state(self, searcher, image: int):
+        """What ``searcher`` keeps of a gallery image.
+
+        Args:
+            searcher: The model's ``pair_searcher``.
+            image: Index in metainfo['image_names'].
+        """
         inputs, sample = self._load(image)
         return searcher.gallery(inputs, sample.metainfo)
 
-    def _query(self, searcher, query: int):
+    def query_state(self, searcher, query: int):
+        """What ``searcher`` keeps of a query.
+
+        Args:
+            searcher: The model's ``pair_searcher``.
+            query: Position in metainfo['queries'].
+        """
         record = self.dataloader.dataset.metainfo['queries'][query]
         inputs, sample = self._load(record.image)
         box = torch.from_numpy(np.asarray(record.bbox, np.float32))
@@ -253,17 +275,27 @@ class PairTestLoop(BaseLoop):
         return features[0]
 
     def _fingerprint(self) -> str:
-        """Of all that the results of a pair depend on."""
+        """Of all that the results depend on; of pictures, their names."""
         digest = hashlib.sha256()
         for key, value in sorted(self.model.state_dict().items()):
             digest.update(key.encode())
             digest.update(value.cpu().contiguous().numpy().tobytes())
-        dataset = self.dataloader.dataset
+        meta = self.dataloader.dataset.metainfo
+        wanted = images_to_search(
+            select(meta['protocols'], self.metric.protocols),
+            len(meta['image_names']),
+        )
+        for number, images in wanted.items():
+            query = meta['queries'][number]
+            for value in ([number, query.image], query.bbox, images):
+                value = np.asarray(value, np.float64)
+                digest.update(f'{value.shape}'.encode() + value.tobytes())
         settings = dict(
-            images=dataset.metainfo['image_names'],
+            images=meta['image_names'],
             protocols=self.metric.protocols,
             det_thr=self.metric.det_thr,
             cascade_topk=self.cascade_topk,
+            fp16=self.fp16,
             model=self.model.pair_settings(),
             network=self.runner.cfg.model,
             pipeline=self.runner.cfg.test_dataloader.dataset.pipeline,

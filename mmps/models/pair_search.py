@@ -170,6 +170,33 @@ class PairSearcher:
                 results[number] = result
         return results
 
+    @torch.no_grad()
+    def proposals(
+        self, query: QueryState, gallery: GalleryState
+    ) -> tuple[Tensor, Tensor]:
+        """Where the RPN looks for people, and where for this query's person.
+
+        Returns:
+            Boxes (n, 4) in original pixels, best first: in the order of the
+            RPN alone, and of RPN and QRPN merged.
+        """
+        if self.gated:
+            feats, regions, scores, boxes = self._gated_maps(
+                [query], [gallery]
+            )
+            guide = regions.mean(dim=(2, 3))
+        else:
+            feats, guide = gallery.feats, query.guide
+            scores, boxes = gallery.scores[None], gallery.boxes[None]
+        alone = select_anchors(
+            scores[0], boxes[0], self.model.rpn_head.test_cfg
+        )
+        (guided,) = self._proposals(feats, guide, scores, boxes)
+        factor = [1 / s for s in gallery.meta['scale_factor']]
+        return tuple(
+            scale_boxes(boxes[0][kept], factor) for kept in (alone, guided)
+        )
+
     def _run_cached(
         self, pairs: list[tuple[QueryState, GalleryState]]
     ) -> list[PairResult]:
@@ -230,16 +257,11 @@ class PairSearcher:
         self, pairs: list[tuple[QueryState, GalleryState]]
     ) -> list[PairResult]:
         queries, galleries = zip(*pairs, strict=True)
-        query_map, gallery_map = self.model.backbone.continue_pairs(
-            _together([query.stream for query in queries]),
-            _together([gallery.stream for gallery in galleries]),
-        )
-        regions = self.model.roi_head.bbox_roi_extractor(
-            (query_map,), bbox2roi([query.box for query in queries])
+        gallery_map, regions, scores, boxes = self._gated_maps(
+            queries, galleries
         )
         metas = [gallery.meta for gallery in galleries]
         feats = (gallery_map,)
-        scores, boxes = self.model.rpn_head.anchors_of(feats, metas)
         kept = self._proposals(
             gallery_map, regions.mean(dim=(2, 3)), scores, boxes
         )
@@ -254,6 +276,21 @@ class PairSearcher:
                 zip(proposals, parts, metas, strict=True)
             )
         ]
+
+    def _gated_maps(
+        self, queries: Sequence[QueryState], galleries: Sequence[GalleryState]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Gallery maps, RoI features of the queries, and what the RPN says."""
+        query_map, gallery_map = self.model.backbone.continue_pairs(
+            _together([query.stream for query in queries]),
+            _together([gallery.stream for gallery in galleries]),
+        )
+        regions = self.model.roi_head.bbox_roi_extractor(
+            (query_map,), bbox2roi([query.box for query in queries])
+        )
+        metas = [gallery.meta for gallery in galleries]
+        told = self.model.rpn_head.anchors_of((gallery_map,), metas)
+        return gallery_map, regions, *told
 
     def _proposals(
         self,
@@ -305,12 +342,7 @@ class PairSearcher:
         found, kept = head.detect(
             boxes, logits, deltas, meta['img_shape'], self.score_thr
         )
-        embeddings = embeddings[kept]
-        query = query.expand_as(embeddings)
-        if head.sim_head is None:
-            similarity = (query * embeddings).sum(dim=1)
-        else:
-            similarity = head.sim_head.similarity(query, embeddings)
+        similarity = head.similarity(query, embeddings[kept])
         factor = [1 / s for s in meta['scale_factor']]
         return PairResult(
             scale_boxes(found.bboxes, factor), found.scores, similarity

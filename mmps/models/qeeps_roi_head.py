@@ -22,6 +22,9 @@ from .person_search_roi_head import PersonSearchRoIHead
 class QEEPSRoIHead(PersonSearchRoIHead):
     """``PersonSearchRoIHead`` with QSimNet between the streams.
 
+    One more test option (``test_cfg.rcnn``): ``similarity``, 'qsim' (the
+    default) or 'cosine', which leaves QSimNet out.
+
     Args:
         sim_head: Config of a ``QSimHead``; without it, pairs are compared by
             the cosine of their embeddings.
@@ -33,6 +36,28 @@ class QEEPSRoIHead(PersonSearchRoIHead):
     ) -> None:
         super().__init__(oim_head=oim_head, **kwargs)
         self.sim_head = None if sim_head is None else MODELS.build(sim_head)
+        similarity = (self.test_cfg or {}).get('similarity', 'qsim')
+        if similarity not in ('qsim', 'cosine'):
+            raise ValueError(
+                "test_cfg.rcnn.similarity must be 'qsim' or 'cosine', got "
+                f'{similarity!r}'
+            )
+
+    def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
+        """How much RoIs look like the query.
+
+        Args:
+            query: (1, D) embedding, of unit length.
+            gallery: (R, D).
+
+        Returns:
+            (R,) probability of being the same person, or the cosine.
+        """
+        query = query.expand_as(gallery)
+        by_cosine = self.test_cfg.get('similarity') == 'cosine'
+        if self.sim_head is None or by_cosine:
+            return (query * gallery).sum(dim=1)
+        return self.sim_head.similarity(query, gallery)
 
     def loss_pairs(
         self,

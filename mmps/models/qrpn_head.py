@@ -13,6 +13,7 @@ section 3.3 (QRPN).
 import torch
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
+from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import ConfigType, InstanceList
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -41,6 +42,9 @@ class QRPNHead(PersonSearchRPNHead):
         merge: 'sum' of both probabilities or their 'product'. The paper
             leaves this open; the sum is this project's choice.
         query_channels: Of the 3x3 convolution; None as in the RPN.
+        other_people_first: Whether anchors on other people (IoU >= 0.5) come
+            first among the sampled negatives. The paper samples at random,
+            which leaves almost none of them in the mini-batch.
         loss_weight: Of the query score.
         kwargs: Of mmdet's ``RPNHead``.
     """
@@ -52,6 +56,7 @@ class QRPNHead(PersonSearchRPNHead):
         reduction: int = 16,
         merge: str = 'sum',
         query_channels: int | None = None,
+        other_people_first: bool = False,
         loss_weight: float = 1.0,
         **kwargs,
     ) -> None:
@@ -64,6 +69,7 @@ class QRPNHead(PersonSearchRPNHead):
         self.query_channels = query_channels
         super().__init__(**kwargs)
         self.merge = merge
+        self.other_people_first = other_people_first
         self.query_weight = loss_weight
 
     def _init_layers(self) -> None:
@@ -129,7 +135,7 @@ class QRPNHead(PersonSearchRPNHead):
             return losses, proposals
         logits = self.query_scores(feats[0], query)
         losses['loss_qrpn_cls'] = self._query_loss(
-            logits, targets, feats[0].shape[-2:], metas
+            logits, targets, feats[0].shape[-2:], batch_data_samples
         )
         proposals = self.propose(
             *self.decode(scores[0], deltas[0], metas), logits, proposal_cfg
@@ -141,7 +147,7 @@ class QRPNHead(PersonSearchRPNHead):
         logits: Tensor,
         targets: list[Tensor],
         shape: tuple[int, int],
-        metas: list[dict],
+        batch_data_samples: SampleList,
     ) -> Tensor:
         """Binary cross entropy on anchors sampled around the query's person.
 
@@ -149,8 +155,9 @@ class QRPNHead(PersonSearchRPNHead):
             logits: (B, H * W * A).
             targets: (k, 4) for each pair.
             shape: H and W.
-            metas: Of the gallery images.
+            batch_data_samples: Of the gallery images.
         """
+        metas = [sample.metainfo for sample in batch_data_samples]
         anchors, valid = self.get_anchors([shape], metas, logits.device)
         chosen, labels = [], []
         for pair, boxes in enumerate(targets):
@@ -159,10 +166,15 @@ class QRPNHead(PersonSearchRPNHead):
             people = InstanceData(
                 bboxes=boxes, labels=boxes.new_zeros(len(boxes)).long()
             )
-            result = self.sampler.sample(
-                self.assigner.assign(priors, people), priors, people
-            )
-            rows = torch.cat([result.pos_inds, result.neg_inds])
+            assigned = self.assigner.assign(priors, people)
+            result = self.sampler.sample(assigned, priors, people)
+            negative = result.neg_inds
+            if self.other_people_first:
+                everyone = batch_data_samples[pair].gt_instances.bboxes
+                negative = others_first(
+                    assigned.gt_inds, priors.priors, everyone, negative
+                )
+            rows = torch.cat([result.pos_inds, negative])
             chosen.append(logits[pair][inside][rows])
             labels.append(torch.zeros_like(chosen[-1]))
             labels[-1][: len(result.pos_inds)] = 1
@@ -243,6 +255,28 @@ class QRPNHead(PersonSearchRPNHead):
                 )
             )
         return found
+
+
+def others_first(
+    assigned: Tensor, anchors: Tensor, people: Tensor, drawn: Tensor
+) -> Tensor:
+    """Put anchors on other people in the place of random negatives.
+
+    Args:
+        assigned: (n,) long; 0 for a negative, as of mmdet's assigners.
+        anchors: (n, 4).
+        people: (N, 4) boxes of everyone in the image.
+        drawn: (m,) long; negatives that were drawn at random.
+
+    Returns:
+        (m,) long; negatives that lie on someone (IoU >= 0.5), then ``drawn``,
+        none twice.
+    """
+    overlap = bbox_overlaps(anchors, people).amax(dim=1)
+    hard = ((assigned == 0) & (overlap >= 0.5)).nonzero().flatten()
+    hard = hard[torch.randperm(len(hard), device=hard.device)]
+    rest = drawn[~torch.isin(drawn, hard)]
+    return torch.cat([hard, rest])[: len(drawn)]
 
 
 def select_anchors(scores: Tensor, boxes: Tensor, cfg: ConfigType) -> Tensor:

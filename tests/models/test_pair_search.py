@@ -472,3 +472,45 @@ def test_the_state_of_an_image_grows_by_what_the_head_has_said(without):
     numbers = 2 + 4 + 8  # logits, deltas, embedding
     grown = PROPOSALS * numbers * 4 if without else 0
     assert kept.nbytes - before == grown
+
+
+@pytest.mark.parametrize('without', [('gates',), ()])
+def test_proposals_without_and_with_the_query(without):
+    model = make(without)
+    searcher = PairSearcher(model)
+    (query, *_), (_, gallery, *_) = scenario(model)
+    alone, guided = searcher.proposals(
+        query_state(searcher, query), gallery_state(searcher, gallery)
+    )
+    feats = maps_of(model, query, gallery)
+    scores, boxes = model.rpn_head.anchors_of((feats[1],), [gallery.meta])
+    cfg = model.rpn_head.test_cfg
+    kept = select_anchors(scores[0], boxes[0], cfg)
+    factor = torch.tensor(gallery.meta['scale_factor']).repeat(2)
+    torch.testing.assert_close(alone, boxes[0][kept] / factor)
+    assert guided.shape[1] == 4
+    assert not torch.equal(alone, guided)
+
+    model.rpn_head.merged = lambda score, query: score
+    _, unguided = searcher.proposals(
+        query_state(searcher, query), gallery_state(searcher, gallery)
+    )
+    torch.testing.assert_close(alone, unguided)
+
+
+def test_cosine_may_take_the_place_of_qsim():
+    model = make()
+    (query, *_), (gallery, *_) = scenario(model)
+    learnt = run_afresh(model, query, gallery)
+    model.roi_head.test_cfg.similarity = 'cosine'
+    cosine = run_afresh(model, query, gallery)
+    model.roi_head.sim_head = None
+    without = run_afresh(model, query, gallery)
+    assert torch.equal(cosine.bboxes, learnt.bboxes)
+    assert torch.equal(cosine.similarity, without.similarity)
+    assert not torch.equal(cosine.similarity, learnt.similarity)
+
+
+def test_another_similarity_is_refused():
+    with pytest.raises(ValueError, match="similarity must be 'qsim' or 'cos"):
+        make_training((), **{'test_cfg.rcnn.similarity': 'euclid'})

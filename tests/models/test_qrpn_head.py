@@ -6,12 +6,13 @@ import torch.nn.functional as F
 from mmdet.models.dense_heads import RPNHead
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import bbox_overlaps
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import nn
 
 from mmps.models.person_search_rpn_head import PersonSearchRPNHead
-from mmps.models.qrpn_head import select_anchors
+from mmps.models.qrpn_head import others_first, select_anchors
 from mmps.structures import UNLABELED
 from tests.models.build import model_config
 
@@ -485,3 +486,46 @@ def test_the_query_loss_reaches_its_branch_and_both_images():
             assert parameter.grad.any(), name
         else:
             assert parameter.grad is None, name
+
+
+def test_other_people_take_the_place_of_random_negatives():
+    anchors = torch.tensor(
+        [
+            [0.0, 0, 10, 20],  # on the query's person
+            [50.0, 0, 60, 20],  # on someone else
+            [50.0, 1, 60, 21],  # on someone else
+            [50.0, 15, 60, 35],  # near someone else
+            [80.0, 0, 90, 20],
+            [0.0, 50, 10, 70],
+        ]
+    )
+    people = anchors[[0, 1]]
+    assigned = torch.tensor([1, 0, 0, 0, 0, 0])
+    drawn = torch.tensor([5, 2, 4])
+    for seed in range(5):
+        torch.manual_seed(seed)
+        first = others_first(assigned, anchors, people, drawn).tolist()
+        assert set(first[:2]) == {1, 2}
+        assert first[2:] == [5]
+    assert others_first(assigned, anchors, people, drawn[:1])[0] in (1, 2)
+    # not a negative: it lies on the query's person, too
+    assigned[2] = -1
+    first = others_first(assigned, anchors, people, drawn).tolist()
+    assert first == [1, 5, 2]
+
+
+def test_with_other_people_first_a_score_for_them_costs_more():
+    losses = {}
+    for first in (False, True):
+        head = make(num=8, other_people_first=first)
+        samples = gallery([QUERY, OTHER])
+        overlap = bbox_overlaps(
+            anchor_list(head), torch.tensor([OTHER])
+        ).flatten()
+        # says yes to whoever the other one is, no to all else
+        logits = torch.where(overlap >= 0.5, 5.0, -5.0)[None]
+        torch.manual_seed(0)
+        losses[first] = head._query_loss(
+            logits, [torch.tensor([QUERY])], (6, 8), samples
+        )
+    assert losses[True] > 1.5 * losses[False]

@@ -1,0 +1,112 @@
+"""Is the query's person among the first proposals?
+
+Symbols used in this file:
+    n   proposals of one image, best first
+    m   people that were looked for, each in one image
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from .evaluate import select
+from .features import iou
+from .pair_test_loop import PairTestLoop
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A query and an image of its gallery that shows the person.
+
+    Attributes:
+        query: Position in metainfo['queries'].
+        image: Index in metainfo['image_names'].
+        bbox: (4,) of the person there, in original pixels.
+        rpn: (n, 4) proposals of the RPN alone, best first.
+        guided: (n, 4) of RPN and QRPN merged.
+    """
+
+    query: int
+    image: int
+    bbox: np.ndarray
+    rpn: np.ndarray
+    guided: np.ndarray
+
+    @property
+    def rpn_rank(self) -> int:
+        """See ``rank_of_person``."""
+        return rank_of_person(self.rpn, self.bbox)
+
+    @property
+    def guided_rank(self) -> int:
+        """See ``rank_of_person``."""
+        return rank_of_person(self.guided, self.bbox)
+
+
+def walk(
+    loop: PairTestLoop, protocol: str, num_queries: int | None = None
+) -> list[Case]:
+    """Propose for all queries, in all images that show the person.
+
+    Args:
+        loop: With the network; see ``mmps.apis.load_pair_loop``.
+        protocol: Name of the protocol.
+        num_queries: Its first queries alone.
+    """
+    searcher = loop.model.pair_searcher(loop.metric.det_thr, loop.cache_mb)
+    protocols = loop.dataloader.dataset.metainfo['protocols']
+    asked = select(protocols, [protocol])[protocol]
+    cases = []
+    queries = np.asarray(asked.queries)[:num_queries]
+    for position, query in enumerate(
+        tqdm(queries, unit=' queries', disable=None)
+    ):
+        gallery = asked.galleries[position]
+        state = loop.query_state(searcher, int(query))
+        shown = dict(
+            zip(gallery.positives.tolist(), gallery.bboxes, strict=True)
+        )
+        for image, bbox in shown.items():
+            alone, guided = searcher.proposals(
+                state, loop.gallery_state(searcher, image)
+            )
+            cases.append(
+                Case(
+                    int(query),
+                    image,
+                    bbox,
+                    alone.numpy(force=True),
+                    guided.numpy(force=True),
+                )
+            )
+    return cases
+
+
+def rank_of_person(
+    proposals: np.ndarray, bbox: np.ndarray, iou_thr: float = 0.5
+) -> int:
+    """Rank of the first proposal that lies on a person.
+
+    Args:
+        proposals: (n, 4) boxes, best first.
+        bbox: (4,) box of the person, in the same pixels.
+        iou_thr: Least overlap.
+
+    Returns:
+        1 for the first proposal, ...; 0 if none lies on the person.
+    """
+    hits = iou(proposals, bbox) >= iou_thr
+    return int(hits.argmax()) + 1 if hits.any() else 0
+
+
+def recall_at(ranks: Sequence[int], tops: Iterable[int]) -> dict[int, float]:
+    """Share of the m people that are among the first k proposals, each k.
+
+    Args:
+        ranks: (m,) of ``rank_of_person``, m >= 1.
+        tops: The k.
+    """
+    ranks = np.asarray(ranks)
+    return {top: float(((ranks > 0) & (ranks <= top)).mean()) for top in tops}
