@@ -2,18 +2,25 @@
 
 The obvious loop runs both images of every pair through the whole network, one
 pair at a time. The test loop computes once what does not depend on the other
-image. Both run on the same queries and galleries; the obvious one on a sample
-of the pairs, whose results are compared.
+image. Both run in turn, several times, on the same queries and galleries (the
+obvious one on a sample of the pairs, whose results are compared); a last run
+of the test loop is taken apart into its stages. Reading images counts for
+both. Runs on the GPU where there is one.
 
     python benchmarks/pairs.py configs/qeeps/qeeps_r18_synth.py CHECKPOINT
-    python benchmarks/pairs.py CONFIG CHECKPOINT --no-gates --device cuda
+    python benchmarks/pairs.py CONFIG CHECKPOINT_WITHOUT_GATES \\
+        --cfg-options model.backbone.gated=False
 """
 
 import argparse
 import json
 import os
+import random
 import statistics
 import time
+from collections import defaultdict
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 
 #: Pairs of PRW-mini, Munjal et al., CVPR 2019.
@@ -28,94 +35,102 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('--protocol', default='G100')
-    parser.add_argument('--queries', type=int, default=20)
-    parser.add_argument('--batch-size', type=int, default=16)
-    parser.add_argument('--cache-mb', type=float, default=1024)
-    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
+    parser.add_argument(
+        '--queries', type=int, default=20, help='the first ones [%(default)s]'
+    )
+    parser.add_argument(
+        '--sample',
+        type=int,
+        default=30,
+        help='pairs of the obvious loop in a round [%(default)s]',
+    )
+    parser.add_argument('--rounds', type=int, default=3, help='[%(default)s]')
     parser.add_argument('--threads', type=int, help='of torch on the CPU')
-    parser.add_argument(
-        '--no-gates', action='store_true', help='without QSSE: all is shared'
-    )
-    parser.add_argument(
-        '--sample', type=int, default=30, help='pairs of the obvious loop'
-    )
     parser.add_argument('--out', type=Path, help='write a JSON file')
+    parser.add_argument('--cfg-options', nargs='+', default=[])
     return parser.parse_args()
 
 
-class Bench:
-    """A network and a test set, without a Runner."""
+def now() -> float:
+    """Seconds; waits for the GPU."""
+    import torch
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        import torch
-        from mmdet.registry import DATASETS, MODELS
-        from mmengine.registry import init_default_scope
-        from mmengine.runner import CheckpointLoader
-
-        from mmps.apis import load_config
-
-        init_default_scope('mmdet')
-        if args.threads:
-            torch.set_num_threads(args.threads)
-        cfg = load_config(args.config)
-        if args.no_gates:
-            cfg.model.backbone.gated = False
-        self.args = args
-        self.dataset = DATASETS.build(cfg.test_dataloader.dataset)
-        self.model = MODELS.build(cfg.model).to(args.device).eval()
-        checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, 'cpu')
-        state = checkpoint.get('state_dict', checkpoint)
-        found = self.model.load_state_dict(state, strict=False)
-        unused = [k for k in found.unexpected_keys if 'gate' not in k]
-        if found.missing_keys or unused:
-            raise SystemExit(
-                f'{args.checkpoint} does not fit: missing '
-                f'{found.missing_keys[:5]}, unexpected {unused[:5]}'
-            )
-
-    def load(self, image: int):
-        """Input and metainfo of an image."""
-        item = self.dataset[image]
-        data = self.model.data_preprocessor(
-            dict(inputs=[item['inputs']], data_samples=[item['data_samples']]),
-            False,
-        )
-        return data['inputs'], data['data_samples'][0].metainfo
-
-    def query(self, searcher, number: int):
-        """State of a query."""
-        import torch
-
-        record = self.dataset.metainfo['queries'][number]
-        inputs, meta = self.load(record.image)
-        box = torch.tensor(record.bbox, dtype=torch.float32)
-        return searcher.query(
-            inputs, meta, box * box.new_tensor(meta['scale_factor']).repeat(2)
-        )
-
-    def clock(self) -> float:
-        """Seconds; waits for the GPU."""
-        if self.args.device == 'cuda':
-            import torch
-
-            torch.cuda.synchronize()
-        return time.perf_counter()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
-def run_loop(bench: Bench, galleries: dict) -> tuple[dict, float, int]:
-    """As the test loop does: results, seconds, RoIs through conv5."""
+class Stages:
+    """Adds up the time inside of functions, without what they call."""
+
+    def __init__(self) -> None:
+        self.seconds = defaultdict(float)
+        self.open = ['rest']
+        self.last = now()
+
+    def mark(self) -> None:
+        """Book the time since the last mark."""
+        moment = now()
+        self.seconds[self.open[-1]] += moment - self.last
+        self.last = moment
+
+    @contextmanager
+    def inside(self, stage: str):
+        """Book the time of a block."""
+        self.mark()
+        self.open.append(stage)
+        yield
+        self.mark()
+        self.open.pop()
+
+    def watch(self, owner, name: str, stage: str) -> None:
+        """Book every call of a function."""
+        function = getattr(owner, name)
+
+        @wraps(function)
+        def watched(*args, **kwargs):
+            with self.inside(stage):
+                return function(*args, **kwargs)
+
+        setattr(owner, name, watched)
+
+
+def watch_all(stages: Stages, loop) -> None:
+    """Watch the stages of the test loop; they stay watched."""
+    from mmps.models import pair_search
+
+    model = loop.model
+    head = model.roi_head
+    for owner, name, stage in (
+        (loop, '_load', 'read images'),
+        (model.backbone, 'begin', 'stem and first branch'),
+        (model.backbone, 'alone', 'backbone, once an image'),
+        (model.backbone, 'continue_pairs', 'backbone, for each pair'),
+        (model.rpn_head, 'anchors_of', 'RPN'),
+        (model.rpn_head, 'query_scores', 'QRPN'),
+        (pair_search, 'select_anchors', 'order and NMS of proposals'),
+        (head.bbox_roi_extractor, 'forward', 'RoIAlign'),
+        (head.shared_head, 'forward', 'conv5 on the RoIs'),
+        (head, 'detect', 'boxes and NMS of detections'),
+        (head, 'similarity', 'QSim'),
+    ):
+        stages.watch(owner, name, stage)
+
+
+def run_loop(loop, galleries: dict) -> tuple[dict, float, int]:
+    """As the test does: results, seconds, RoIs through conv5."""
     from mmps.evaluation.pair_test_loop import run_pairs
 
-    searcher = bench.model.pair_searcher(0.5, bench.args.cache_mb)
-    start = bench.clock()
+    start = now()
+    searcher = loop.model.pair_searcher(loop.metric.det_thr, loop.cache_mb)
     found = run_pairs(
         searcher,
-        {number: bench.query(searcher, number) for number in galleries},
         galleries,
-        lambda image: searcher.gallery(*bench.load(image)),
-        bench.args.batch_size,
+        lambda query: loop.query_state(searcher, query),
+        lambda image: loop.gallery_state(searcher, image),
+        loop.batch_size,
     )
-    seconds = bench.clock() - start
+    seconds = now() - start
     results = {
         (query, image): result
         for query, images in found.items()
@@ -124,21 +139,20 @@ def run_loop(bench: Bench, galleries: dict) -> tuple[dict, float, int]:
     return results, seconds, searcher.num_rois
 
 
-def run_obvious(bench: Bench, pairs: list) -> tuple[dict, float]:
-    """Both images from scratch for every pair: results, seconds a pair."""
-    searcher = bench.model.pair_searcher(0.5, 0)
-    results, seconds = {}, []
+def run_obvious(loop, pairs: list) -> tuple[dict, float]:
+    """Both images from scratch for every pair: results, seconds."""
+    start = now()
+    results = {}
     for query, image in pairs:
-        start = bench.clock()
-        state = bench.query(searcher, query)
-        gallery = searcher.gallery(*bench.load(image))
+        searcher = loop.model.pair_searcher(loop.metric.det_thr, 0)
+        state = loop.query_state(searcher, query)
+        gallery = loop.gallery_state(searcher, image)
         (results[query, image],) = searcher.search([(state, gallery)])
-        seconds.append(bench.clock() - start)
-    return results, statistics.median(seconds)
+    return results, now() - start
 
 
 def largest_difference(results: dict, others: dict) -> float:
-    """Of similarities and boxes; infinite where counts differ."""
+    """Of similarities and scores; infinite where counts differ."""
     apart = 0.0
     for pair, other in others.items():
         one = results[pair]
@@ -151,43 +165,90 @@ def largest_difference(results: dict, others: dict) -> float:
     return apart
 
 
-def main() -> None:
-    import random
-
+def machine() -> str:
+    """What the numbers belong to."""
     import torch
 
+    if torch.cuda.is_available():
+        where = torch.cuda.get_device_name()
+    else:
+        where = f'{os.cpu_count()} cores, {torch.get_num_threads()} threads'
+    return f'{where}, torch {torch.__version__}'
+
+
+def measure(loop, galleries: dict, sample: int, rounds: int) -> dict:
+    """Run both loops in turn.
+
+    Args:
+        loop: With the network.
+        galleries: Query -> images.
+        sample: Pairs of the obvious loop in a round.
+        rounds: How often both run.
+    """
+    pairs = [(q, image) for q, images in galleries.items() for image in images]
+    draw = random.Random(0)
+    run_obvious(loop, pairs[:2])  # warm up
+    fast, slow, apart = [], [], 0.0
+    for _ in range(rounds):
+        some = draw.sample(pairs, min(sample, len(pairs)))
+        others, seconds = run_obvious(loop, some)
+        slow.append(seconds / len(some))
+        results, seconds, rois = run_loop(loop, galleries)
+        fast.append(seconds / len(pairs))
+        apart = max(apart, largest_difference(results, others))
+    ratios = [a / b for a, b in zip(slow, fast, strict=True)]
+    return dict(
+        pairs=len(pairs),
+        loop_pairs_per_second=1 / statistics.median(fast),
+        obvious_pairs_per_second=1 / statistics.median(slow),
+        ratio=statistics.median(ratios),
+        ratios=ratios,
+        rois_per_pair=rois / len(pairs),
+        largest_difference=apart,
+        prw_mini_hours=PRW_MINI * statistics.median(fast) / 3600,
+    )
+
+
+def shares(loop, galleries: dict) -> dict[str, float]:
+    """Stage -> its share of the time of the test loop."""
+    stages = Stages()
+    watch_all(stages, loop)
+    run_loop(loop, galleries)
+    stages.mark()
+    total = sum(stages.seconds.values())
+    parts = sorted(stages.seconds.items(), key=lambda part: -part[1])
+    return {stage: seconds / total for stage, seconds in parts}
+
+
+def main() -> None:
     args = parse_args()
-    bench = Bench(args)
-    protocol = bench.dataset.metainfo['protocols'][args.protocol]
+    import torch
+
+    from mmps.apis import load_config, load_pair_loop, parse_options
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    options = parse_options(args.cfg_options)
+    cfg = load_config(args.config, cfg_options=options)
+    loop = load_pair_loop(cfg, args.checkpoint)
+    protocols = loop.dataloader.dataset.metainfo['protocols']
+    protocol = protocols[args.protocol]
     galleries = {
-        int(query): sorted({int(i) for i in gallery.images})
+        int(query): sorted({int(image) for image in gallery.images})
         for query, gallery in zip(
             protocol.queries[: args.queries],
             protocol.galleries[: args.queries],
             strict=True,
         )
     }
-    pairs = [(q, image) for q, images in galleries.items() for image in images]
-    sample = random.Random(0).sample(pairs, min(args.sample, len(pairs)))
-    run_obvious(bench, sample[:2])  # warm up
-    others, slow = run_obvious(bench, sample)
-    results, seconds, rois = run_loop(bench, galleries)
-    fast = seconds / len(pairs)
-    where = f'{os.cpu_count()} cores, {torch.get_num_threads()} threads'
-    if args.device == 'cuda':
-        where = torch.cuda.get_device_name()
-    report = dict(
-        pairs=len(pairs),
-        loop_pairs_per_second=1 / fast,
-        obvious_pairs_per_second=1 / slow,
-        ratio=slow / fast,
-        rois_per_pair=rois / len(pairs),
-        largest_difference=largest_difference(results, others),
-        prw_mini_hours=PRW_MINI * fast / 3600,
-        machine=f'{where}, torch {torch.__version__}',
-    )
+    report = measure(loop, galleries, args.sample, args.rounds)
+    report['shares'] = shares(loop, galleries)
+    report['machine'] = machine()
     for name, value in report.items():
-        print(f'{name:26} {value}')
+        if name != 'shares':
+            print(f'{name:28} {value}')
+    for stage, share in report['shares'].items():
+        print(f'    {stage:26} {100 * share:5.1f} %')
     if args.out:
         args.out.write_text(json.dumps(report, indent=2) + '\n')
 

@@ -191,6 +191,12 @@ class PairTestLoop(BaseLoop):
                             findings[query], query, wanted[query], plain
                         )
                 write_findings(file, findings)
+        if runs:
+            print_log(
+                f'{total} pairs run; gallery images took at most '
+                f'{searcher.cache.peak / 2**20:.0f} of {self.cache_mb:g} MB',
+                logger='current',
+            )
 
     def _run_group(
         self, searcher, images: dict[int, np.ndarray], progress: tqdm
@@ -198,8 +204,8 @@ class PairTestLoop(BaseLoop):
         """Query -> image -> result."""
         return run_pairs(
             searcher,
-            {query: self.query_state(searcher, query) for query in images},
             images,
+            lambda query: self.query_state(searcher, query),
             lambda image: self.gallery_state(searcher, image),
             self.batch_size,
             progress.update,
@@ -308,19 +314,19 @@ class PairTestLoop(BaseLoop):
 
 def run_pairs(
     searcher,
-    states: dict[int, object],
     images: dict[int, np.ndarray],
-    prepare: Callable[[int], object],
+    query_state: Callable[[int], object],
+    gallery_state: Callable[[int], object],
     batch_size: int,
     done: Callable[[int], object] = int,
 ) -> dict[int, dict]:
-    """Run a group of queries, each gallery image prepared as seldom as it can.
+    """Run a group of queries, each image prepared as seldom as it can.
 
     Args:
         searcher: Of the model; its cache keeps gallery images.
-        states: Query -> what ``searcher.query`` made of it.
         images: Query -> images to run it on.
-        prepare: Image -> what ``searcher.gallery`` makes of it.
+        query_state: Query -> what ``searcher.query`` makes of it.
+        gallery_state: Image -> what ``searcher.gallery`` makes of it.
         batch_size: Pairs at a time.
         done: Told after each batch how many pairs it had.
 
@@ -328,18 +334,23 @@ def run_pairs(
         Query -> image -> result.
     """
     found = {query: {} for query in images}
+    states = {}
     for batch in batched(pairs_in_order(images, searcher.gated), batch_size):
         pairs = []
         for query, image in batch:
+            if query not in states:
+                states[query] = query_state(query)
             gallery = searcher.cache.get(image)
             if gallery is None:
-                gallery = prepare(image)
+                gallery = gallery_state(image)
                 searcher.cache.put(image, gallery)
             pairs.append((states[query], gallery))
         results = searcher.search(pairs)
         for (query, image), result in zip(batch, results, strict=True):
             found[query][image] = result
         searcher.cache.shrink()
+        if searcher.gated:  # whole maps, and each query is run at one go
+            states = {query: states[query]}
         done(len(batch))
     return found
 

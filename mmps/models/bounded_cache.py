@@ -21,6 +21,8 @@ class BoundedCache:
 
     def __init__(self, megabytes: float) -> None:
         self.limit = megabytes * 2**20
+        #: The most that was kept from one batch to the next, in bytes.
+        self.peak = 0
         self._states: OrderedDict[Hashable, Sized] = OrderedDict()
 
     def get(self, key: Hashable) -> Sized | None:
@@ -40,6 +42,7 @@ class BoundedCache:
         while total > self.limit and len(self._states) > 1:
             _, dropped = self._states.popitem(last=False)
             total -= dropped.nbytes
+        self.peak = max(self.peak, total)
 
     @property
     def nbytes(self) -> int:

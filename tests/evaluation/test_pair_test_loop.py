@@ -24,8 +24,9 @@ from mmps.evaluation.pair_findings import (
     read_findings,
     write_findings,
 )
-from mmps.evaluation.pair_test_loop import pairs_in_order
+from mmps.evaluation.pair_test_loop import pairs_in_order, run_pairs
 from mmps.evaluation.pairs import PairFindings, images_to_search
+from mmps.models.bounded_cache import BoundedCache
 from mmps.models.pair_search import PairSearcher
 from mmps.structures import Gallery, Protocol
 from tests.datasets.synthetic.sets import make_cuhk_sysu
@@ -49,6 +50,48 @@ def test_pairs_go_image_by_image_or_query_by_query():
     by_image = [(1, 0), (4, 2), (3, 2), (4, 7), (1, 7), (1, 9)]
     assert list(pairs_in_order(images, False)) == by_image
     assert list(pairs_in_order({}, False)) == []
+
+
+class Recorder:
+    """In place of a searcher: notes what is prepared, results are pairs."""
+
+    def __init__(self, gated):
+        self.gated = gated
+        self.cache = BoundedCache(1)
+        self.prepared = []
+
+    def prepare(self, kind):
+        def state(number):
+            self.prepared.append((kind, number))
+            return SimpleNamespace(number=number, nbytes=0)
+
+        return state
+
+    def search(self, pairs):
+        return [(query.number, image.number) for query, image in pairs]
+
+
+@pytest.mark.parametrize('gated', [False, True])
+def test_queries_and_images_are_prepared_once(gated):
+    images = {4: np.array([2, 7, 8]), 1: np.array([2, 7]), 3: np.array([8])}
+    searcher = Recorder(gated)
+    counts = []
+    found = run_pairs(
+        searcher,
+        images,
+        searcher.prepare('query'),
+        searcher.prepare('image'),
+        2,
+        counts.append,
+    )
+    assert found == {
+        query: {image: (query, image) for image in wanted.tolist()}
+        for query, wanted in images.items()
+    }
+    assert counts == [2, 2, 2]
+    assert sorted(searcher.prepared) == sorted(
+        [('query', q) for q in images] + [('image', i) for i in (2, 7, 8)]
+    )
 
 
 def result(numbers):

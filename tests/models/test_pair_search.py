@@ -416,11 +416,13 @@ def test_states_grow_while_in_use_and_the_bound_holds_after_shrinking():
         cache.put(name, kept)
     cache.shrink()
     assert keys(cache) == list('abcd')
+    assert cache.peak == 2 * MEGABYTE
     states['c'].told = [torch.zeros(MEGABYTE // 2, dtype=torch.float32)]
     assert cache.nbytes == 4 * MEGABYTE
     cache.shrink()
     assert keys(cache) == ['c', 'd']
     assert cache.nbytes <= cache.limit
+    assert cache.peak == cache.nbytes
 
 
 def test_exactly_the_bound_is_kept():
