@@ -1,15 +1,18 @@
 """Every config that we ship, taken at its word."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 
 from mmps.distillation import read_table
 from mmps.distillation.teacher import check_pair
+from mmps.engine.key_report import check_state_dict
+from tests.datasets.synthetic.sets import make_prw
 from tests.models.build import batch, scene
 from tests.models.torchvision_names import torchvision_state
 
@@ -17,15 +20,17 @@ ROOT = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(p for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
 NAME = re.compile(
     r'(?P<method>det|oim|qeeps)_r(?P<depth>18|50)(_det(?P<det>50))?'
-    r'(_oim(?P<oim>18|50))?(_w(?P<weight>0\.\d))?'
+    r'(_(?P<table>oim18|oim50|qeeps50))?(_w(?P<weight>0\.\d))?'
     r'(?P<data>|_prw|_synth|_tiny)'
 )
-#: distilled rows of Tables 1 and 3 of Munjal et al., 2019, without QEEPS
+#: distilled rows of Tables 1, 2 and 3 of Munjal et al., 2019
 DISTILLED = {
     *('oim_r50_det50', 'oim_r50_det50_w0.3', 'oim_r50_oim50'),
     *('oim_r50_det50_oim50', 'oim_r50_oim18'),
     *('oim_r18_det50', 'oim_r18_det50_w0.6', 'oim_r18_oim50'),
     *('oim_r18_det50_oim50', 'oim_r18_oim18'),
+    *('oim_r50_qeeps50', 'qeeps_r50_oim50', 'qeeps_r50_qeeps50'),
+    *('oim_r18_qeeps50', 'qeeps_r18_oim50', 'qeeps_r18_qeeps50'),
 }
 #: labelled training identities, size of the queue, network input
 DATA = {
@@ -34,6 +39,13 @@ DATA = {
     '_synth': (150, 500, (320, 240)),
     '_tiny': (80, 500, (320, 240)),
 }
+#: what a query-guided network is tested on; None is every protocol
+SEARCHED = {'': ['G100'], '_prw': ['mini'], '_synth': None, '_tiny': None}
+#: its weights that the network it starts from does not have
+GUIDED = (
+    *('backbone.gates.', 'rpn_head.gate.', 'rpn_head.qrpn_'),
+    'roi_head.sim_head.',
+)
 
 
 def load(path):
@@ -46,8 +58,36 @@ def training_set(cfg):
     return dataset.dataset if 'dataset' in dataset else dataset
 
 
+def is_guided(path):
+    return path.stem.startswith('qeeps')
+
+
+def trained(name):
+    """Config by its name, and the checkpoint with which its training ends."""
+    (path,) = (p for p in CONFIGS if p.stem == name)
+    cfg = load(path)
+    last = f'epoch_{cfg.train_cfg.max_epochs}.pth'
+    return cfg, f'work_dirs/{name}/{last}'
+
+
+def start_of(path):
+    """The network that training starts from, as ``trained`` gives it."""
+    name = NAME.fullmatch(path.stem)
+    weight = '_w0.3' if name['data'] == '_tiny' else ''
+    if name['table']:  # one that has learnt against the same table
+        weight = f'_{name["table"]}'
+    return trained(f'oim_r{name["depth"]}{weight}{name["data"]}')
+
+
 @pytest.fixture(params=CONFIGS, ids=lambda p: p.stem)
 def path(request):
+    return request.param
+
+
+@pytest.fixture(
+    params=[p for p in CONFIGS if is_guided(p)], ids=lambda p: p.stem
+)
+def guided_path(request):
     return request.param
 
 
@@ -58,6 +98,7 @@ def test_there_is_a_config_for_every_weight_of_the_paper():
             assert f'det_r{depth}{data}' in names
             for weight in ('', '_w0.6', '_w0.3', '_w0.1'):
                 assert f'oim_r{depth}{weight}{data}' in names
+            assert f'qeeps_r{depth}{data}' in names
 
 
 def test_there_is_a_config_for_every_distilled_row_of_the_paper():
@@ -69,7 +110,7 @@ def test_there_is_a_config_for_every_distilled_row_of_the_paper():
 def test_a_config_is_what_its_name_says(path):
     name, cfg = NAME.fullmatch(path.stem), load(path)
     assert name is not None
-    distilled = name['det'] or name['oim']
+    distilled = name['det'] or name['table']
     assert path.parent.name == ('kd' if distilled else name['method'])
     assert cfg.model.backbone.depth == int(name['depth'])
     num_ids, queue_size, scale = DATA[name['data']]
@@ -82,9 +123,12 @@ def test_a_config_is_what_its_name_says(path):
     loss = cfg.model.roi_head.oim_head.loss_oim
     assert (loss.num_ids, loss.queue_size) == (num_ids, queue_size)
     # a frozen table is learnt from at a tenth of the weight
-    own = 0.1 if name['oim'] else 1.0
+    own = 0.1 if name['table'] else 1.0
     assert loss.loss_weight == float(name['weight'] or own)
-    assert 'protocols' not in cfg.test_evaluator
+    searched = SEARCHED[name['data']] if name['method'] == 'qeeps' else None
+    assert cfg.test_evaluator.get('protocols') == searched
+    # on single images all protocols cost one pass
+    assert 'protocols' not in cfg.val_evaluator
 
 
 def test_a_distilled_student_has_the_teachers_of_its_name(path):
@@ -92,28 +136,85 @@ def test_a_distilled_student_has_the_teachers_of_its_name(path):
     distiller = cfg.model.get('distiller')
     hooks = [h.type for h in cfg.get('custom_hooks', [])]
     assert (distiller is not None) == bool(name['det'])
-    assert hooks == (['FrozenLUTHook'] if name['oim'] else [])
+    assert hooks == (['FrozenLUTHook'] if name['table'] else [])
     data = name['data']
     if name['det']:
         teacher = f'det_r{name["det"]}{data}'
         assert distiller.teacher == f'configs/det/{teacher}.py'
-        trained = load(ROOT.parent / distiller.teacher)
-        last = f'epoch_{trained.train_cfg.max_epochs}.pth'
-        assert distiller.checkpoint == f'work_dirs/{teacher}/{last}'
-    if name['oim'] and data != '_tiny':
-        teacher = f'oim_r{name["oim"]}{data}'
-        trained = load(ROOT / 'oim' / f'{teacher}.py')
-        last = f'epoch_{trained.train_cfg.max_epochs}.pth'
-        assert cfg.custom_hooks[0].teacher == f'work_dirs/{teacher}/{last}'
+        _, checkpoint = trained(teacher)
+        assert distiller.checkpoint == checkpoint
+    if name['table'] and data != '_tiny':
+        method, depth = re.fullmatch(r'(\D+)(\d+)', name['table']).groups()
+        teacher, checkpoint = trained(f'{method}_r{depth}{data}')
+        assert teacher.model.backbone.depth == int(depth)
+        assert cfg.custom_hooks[0].teacher == checkpoint
+        oim = (c.model.roi_head.oim_head for c in (cfg, teacher))
+        student, teacher = ((o.feat_dim, o.loss_oim.num_ids) for o in oim)
+        assert student == teacher
 
 
 def test_a_query_guided_network_is_trained_and_tested_on_pairs(path):
-    guided, cfg = path.parent.name == 'qeeps', load(path)
+    guided, cfg = is_guided(path), load(path)
+    assert (cfg.model.type == 'QEEPS') == guided
     in_pairs = cfg.train_dataloader.dataset.type == 'QueryGalleryPairs'
     assert in_pairs == guided
+    collate = cfg.train_dataloader.get('collate_fn')
+    assert (collate == dict(type='collate_pairs')) == guided
     assert (cfg.test_cfg.type == 'PairTestLoop') == guided
+    assert cfg.val_cfg.type == 'ValLoop'
     assert (cfg.load_from is not None) == guided
     assert bool(cfg.default_hooks.strict_load.get('allow')) == guided
+    if guided:  # all pairs of an identity in PRW are far too many
+        capped = '_prw' in path.stem
+        rule = cfg.train_dataloader.dataset.get('rule', 'all')
+        assert rule == ('capped' if capped else 'all')
+
+
+def test_a_query_guided_network_starts_from_one_that_fits(guided_path):
+    cfg = load(guided_path)
+    start, checkpoint = start_of(guided_path)
+    assert cfg.load_from == checkpoint
+    assert training_set(cfg).data_root == training_set(start).data_root
+    allow = cfg.default_hooks.strict_load.allow
+    assert sorted(allow) == sorted(GUIDED)
+    model, plain = cfg.model, start.model
+    assert model.backbone.depth == plain.backbone.depth
+    for half, same in (
+        (model.backbone, plain.backbone),
+        (model.roi_head.shared_head, plain.roi_head.shared_head),
+    ):
+        for key in ('norm_cfg', 'norm_eval'):
+            assert half[key] == same[key]
+    state = MODELS.build(plain).state_dict()
+    report = check_state_dict(
+        MODELS.build(model), state, cfg.load_from, allow=allow
+    )
+    for prefix in GUIDED:
+        assert any(key.startswith(prefix) for key in report.missing)
+    assert not report.unexpected
+    assert not report.differing
+    assert len(report.matched) == len(state)
+
+
+def test_the_learning_rate_is_for_the_batches_of_the_config(path):
+    cfg = load(path)
+    batch_size = cfg.train_dataloader.batch_size
+    assert cfg.auto_scale_lr.base_batch_size == batch_size
+
+
+def test_pairs_of_prw_are_capped_and_searched_in_prw_mini(tmp_path):
+    make_prw(tmp_path / 'scenes')
+    cfg = load(ROOT / 'qeeps' / 'qeeps_r18_prw.py')
+    train, test = cfg.train_dataloader.dataset, cfg.test_dataloader.dataset
+    train.dataset.data_root = test.data_root = str(tmp_path / 'scenes')
+    pairs = DATASETS.build(train)
+    of_query = Counter((q, person) for q, _, person in pairs.pairs_of_epoch())
+    assert max(of_query.values()) == 3
+    for item in pairs[0]:
+        assert item['inputs'].shape[1:] == (900, 1200)
+    protocols = DATASETS.build(test).metainfo['protocols']
+    assert [*cfg.test_evaluator.protocols] == ['mini']
+    assert len(protocols['mini'].queries) == 5
 
 
 @pytest.mark.parametrize('data', ['', '_prw', '_synth'])
@@ -143,12 +244,15 @@ def test_a_config_is_one_sentence(path):
 
 
 def test_both_halves_of_the_network_come_from_one_checkpoint(path):
-    model = load(path).model
+    cfg = load(path)
+    model = cfg.model
     half = model.roi_head.shared_head
     assert model.backbone.init_cfg == half.init_cfg
     assert model.backbone.depth == half.depth
     assert model.backbone.norm_eval == half.norm_eval
     assert model.backbone.norm_cfg == half.norm_cfg
+    if half.init_cfg is None and cfg.load_from is not None:
+        return  # every weight of it is read
     if half.init_cfg is None:  # from scratch: every BatchNorm trains
         assert not model.backbone.norm_eval
         assert model.backbone.norm_cfg.requires_grad
@@ -165,7 +269,10 @@ def test_training_and_testing_see_the_same_data_set(path):
     assert (train.split, test.split) == ('train', 'test')
     assert not Path(train.data_root).is_absolute()
     assert cfg.val_dataloader == cfg.test_dataloader
-    assert cfg.val_evaluator == cfg.test_evaluator
+    val, test_of = dict(cfg.val_evaluator), dict(cfg.test_evaluator)
+    if is_guided(path):  # pairs are run on some protocols alone
+        test_of.pop('protocols', None)
+    assert val == test_of
     kinds = [t.type for t in test.pipeline]
     # annotations and queries stay in original pixels
     assert kinds.index('LoadTrackAnnotations') > kinds.index('Resize')
@@ -235,3 +342,37 @@ def test_a_step_at_600_pixels_from_torchvision_weights(depth, tmp_path):
     with torch.no_grad():
         results = model.predict(*batch(model, *scenes, training=False))
     assert [len(r.gt_instances.embeddings) for r in results] == [3, 1]
+
+
+@pytest.mark.parametrize('depth', [18, 50])
+def test_a_step_on_pairs_at_full_width(depth):
+    cfg = load(ROOT / 'qeeps' / f'qeeps_r{depth}.py').model
+    cfg.train_cfg.rcnn.sampler.num = 8  # conv5 on 128 RoIs takes its time
+    cfg.backbone.zero_init_residual = False  # nothing would pass the gates
+    model = MODELS.build(cfg)
+    model.init_weights()  # reads no file
+    model.train()
+    boxes = [[10, 10, 60, 110], [70, 20, 110, 120]]
+    scenes = [
+        scene(boxes, ids, shape=(128, 160), seed=seed)
+        for seed, ids in enumerate([[17, -1], [5531, -1], [17, 3], [-1, 5531]])
+    ]
+    for (_, sample), identity in zip(scenes, [17, 5531] * 2, strict=True):
+        sample.set_metainfo(dict(pair_identity=identity))
+    losses = model.loss(*batch(model, *scenes, training=True))
+    loss, _ = model.parse_losses(losses)
+    loss.backward()
+    assert loss.isfinite()
+    # the first loss of an empty table is ln(P + Q)
+    for key in ('loss_oim', 'loss_oim_query'):
+        first = float(losses[key].detach())
+        assert first == pytest.approx(9.2617, abs=1e-3)
+    # conv2 is frozen, its gates are not
+    assert model.backbone.layer1[0].conv1.weight.grad is None
+    assert model.backbone.gates[0].fc2.weight.grad.any()
+    for part in (
+        model.backbone.gates[-1].fc1,
+        *(model.rpn_head.gate[0], model.rpn_head.qrpn_cls),
+        *(model.roi_head.sim_head.fc, model.roi_head.oim_head.fc),
+    ):
+        assert part.weight.grad.any()

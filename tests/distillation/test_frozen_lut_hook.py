@@ -12,6 +12,7 @@ from mmps.engine import CheckpointError
 from mmps.models import OIMLoss
 from mmps.structures import BACKGROUND
 from tests.engine import toy
+from tests.models import test_qeeps as qeeps
 
 NAMES = ['p7', 'p3', 'p9', 'p1']
 DIM = 6
@@ -298,6 +299,26 @@ def test_every_table_of_a_student_is_frozen_and_watched(teacher):
         hook.after_train_iter(runner, 0)
 
 
+def test_a_query_guided_student_learns_against_the_table(teacher):
+    model = qeeps.make(
+        **{
+            'roi_head.oim_head.feat_dim': DIM,
+            'roi_head.oim_head.loss_oim.num_ids': 4,
+            'roi_head.sim_head.feat_dim': DIM,
+        }
+    )
+    hook, runner = started(teacher, fake_runner(model))
+    losses = model.loss(*qeeps.pairs(model))
+    assert losses['loss_oim'] > 0
+    assert losses['loss_oim_query'] > 0
+    hook.after_train_iter(runner, 0)
+    hook.after_train_epoch(runner)
+    loss = model.roi_head.oim_head.loss_oim
+    expected = F.normalize(rows_of(), dim=1)
+    torch.testing.assert_close(loss.table, expected, rtol=0, atol=1e-6)
+    assert loss.queue.any()
+
+
 def resumed_with(table):
     """A runner that has read a checkpoint with this table."""
     runner = fake_runner(iteration=3)
@@ -388,6 +409,27 @@ class TestRuns:
         assert [path.name for path in work.glob('*.pth')] == ['epoch_1.pth']
         resumed = toy.train(work, **options, resume=True)
         assert toy.fingerprint(resumed) == toy.fingerprint(unbroken)
+
+    def test_the_teacher_wins_over_the_table_of_load_from(
+        self, options, tmp_path
+    ):
+        start = Student(num_ids=2)
+        start.loss_oim.table.copy_(F.normalize(rows_of(seed=9)[:2], dim=1))
+        start.loss_oim.name_identities(['a', 'b'])
+        path = tmp_path / 'start.pth'
+        torch.save(dict(state_dict=start.state_dict()), path)
+        toy.train(
+            tmp_path / 'run',
+            **options,
+            load_from=str(path),
+            train_cfg=dict(max_epochs=1),
+            optim_wrapper=dict(optimizer=dict(lr=0.0)),
+        )
+        state = self.state(tmp_path / 'run/epoch_1.pth')
+        # the network is that of load_from, its table is not
+        assert torch.equal(state['backbone.weight'], start.backbone.weight)
+        expected = F.normalize(rows_of()[:2], dim=1).flip(0)
+        assert torch.equal(state['table'], expected)
 
     def test_another_teacher_cannot_go_on(self, options, tmp_path):
         toy.train(tmp_path, **options, train_cfg=dict(max_epochs=1))

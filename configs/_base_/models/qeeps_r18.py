@@ -1,0 +1,14 @@
+# QEEPS18: OIM18 that sees pairs. All but the query-guided parts is read from a
+# trained OIM18 (load_from), which leaves nothing to take from ImageNet.
+_base_ = './oim_r18.py'
+
+model = dict(
+    type='QEEPS',
+    backbone=dict(type='QSSEResNet', init_cfg=None),
+    rpn_head=dict(type='QRPNHead'),
+    roi_head=dict(
+        type='QEEPSRoIHead',
+        shared_head=dict(init_cfg=None),
+        sim_head=dict(type='QSimHead'),
+    ),
+)

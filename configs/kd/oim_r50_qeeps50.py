@@ -1,0 +1,6 @@
+# KD_reid on CUHK-SYSU: OIM50 against the frozen table of QEEPS50.
+_base_ = '../oim/oim_r50_w0.1.py'
+
+custom_hooks = [
+    dict(type='FrozenLUTHook', teacher='work_dirs/qeeps_r50/epoch_2.pth')
+]

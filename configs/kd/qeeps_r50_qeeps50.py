@@ -1,0 +1,9 @@
+# KD_reid on CUHK-SYSU: QEEPS50 against the frozen table of QEEPS50.
+_base_ = '../qeeps/qeeps_r50.py'
+
+model = dict(roi_head=dict(oim_head=dict(loss_oim=dict(loss_weight=0.1))))
+custom_hooks = [
+    dict(type='FrozenLUTHook', teacher='work_dirs/qeeps_r50/epoch_2.pth')
+]
+# This project's choice: a start that has learnt against this very table.
+load_from = 'work_dirs/oim_r50_qeeps50/epoch_20.pth'
