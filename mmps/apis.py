@@ -64,10 +64,12 @@ def run_training(
     Args:
         cfg: From ``load_config``; changed in place.
         resume: A checkpoint to go on from, or 'auto' for the newest intact
-            one of the work_dir, if there is any.
+            one of the work_dir; if there is none, the run starts anew, from
+            the config's ``load_from`` if it has one.
         amp: Mixed precision: float16 on a GPU, bfloat16 on a CPU.
-        auto_scale_lr: Multiply the learning rate by the number of images per
-            iteration over the config's ``auto_scale_lr.base_batch_size``.
+        auto_scale_lr: Multiply the learning rate by the number of samples per
+            iteration (images, or pairs of a query-guided network) over the
+            config's ``auto_scale_lr.base_batch_size``.
     """
     if amp:
         enable_amp(cfg)
@@ -80,7 +82,10 @@ def run_training(
         cfg.auto_scale_lr.enable = True
     if resume is not None:
         cfg.resume = True
-        cfg.load_from = None if resume == 'auto' else resume
+        if resume == 'auto':  # SafeCheckpointHook starts there if need be
+            cfg.start_from, cfg.load_from = cfg.get('load_from'), None
+        else:
+            cfg.load_from = resume
     with launched(cfg):
         _train(cfg)
 

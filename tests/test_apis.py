@@ -98,3 +98,31 @@ def test_a_table_is_of_training_images_as_they_are_tested(started):
     assert 'RandomFlip' not in str(dataset.pipeline)
     assert loader.sampler.shuffle is False
     assert loader.get('drop_last', False) is False
+
+
+@pytest.mark.parametrize(
+    ('resume', 'load_from', 'start_from'),
+    [
+        ('auto', None, 'start.pth'),
+        ('epoch_3.pth', 'epoch_3.pth', None),
+        (None, 'start.pth', None),
+    ],
+)
+def test_resuming_keeps_in_mind_where_to_start(
+    resume, load_from, start_from, monkeypatch
+):
+    monkeypatch.setattr('mmps.apis._train', lambda cfg: None)
+    cfg = load_config(CONFIG, cfg_options=dict(load_from='start.pth'))
+    run_training(cfg, resume=resume)
+    assert cfg.load_from == load_from
+    assert cfg.get('start_from') == start_from
+    assert cfg.resume == (resume is not None)
+
+
+def test_a_table_of_pairs_is_of_their_images(started):
+    cfg = load_config('configs/qeeps/qeeps_r18_tiny.py')
+    images = cfg.train_dataloader.dataset.dataset
+    table_of(cfg, 'epoch_2.pth')
+    dataset = started[0].test_dataloader.dataset
+    assert dataset.type == images.type == 'CUHKSYSUDataset'
+    assert dataset.split == 'train'

@@ -18,7 +18,8 @@ class SafeCheckpointHook(CheckpointHook):
 
     Files, ``best_*`` and ``last_checkpoint`` included, are written atomically
     and only then are outdated ones deleted. ``resume=True`` without
-    ``load_from`` takes the newest intact file of the work_dir.
+    ``load_from`` takes the newest intact file of the work_dir; if there is
+    none, the run starts from the config's ``start_from``, or anew.
 
     A checkpoint of a whole epoch, the default, resumes bit for bit (with
     ``StatelessSeedHook``); one from within an epoch (``by_epoch=False``) does
@@ -63,12 +64,14 @@ class SafeCheckpointHook(CheckpointHook):
         path, error = chosen
         if error is not None:
             raise error
+        runner._load_from, runner._resume = path, path is not None
         if path is None:
+            start = runner.cfg.get('start_from')
             runner.logger.warning(
                 f'Nothing to resume in {runner.work_dir}: starting anew'
+                + (f' from {start}' if start else '')
             )
-        runner._load_from = path
-        runner._resume = path is not None
+            runner._load_from = start
 
     def _newest(self, runner) -> str | None:
         folder = Path(runner.work_dir)

@@ -263,3 +263,17 @@ def test_kill_9_at_any_time_loses_nothing(tmp_path):
         assert fingerprint(resumed) == whole
         assert checkpoints(work_dir) == ['epoch_4.pth', 'epoch_5.pth']
         assert list(work_dir.glob('.*.tmp')) == []
+
+
+def test_nothing_to_resume_starts_from_the_weights_of_the_config(tmp_path):
+    train(tmp_path / 'start')
+    start = str(tmp_path / 'start' / 'epoch_3.pth')
+    fresh = fingerprint(train(tmp_path / 'fresh', load_from=start))
+    again = train(tmp_path / 'again', resume=True, start_from=start)
+    assert fingerprint(again) == fresh
+    assert again.iter == 9
+    log = next((tmp_path / 'again').glob('*/*.log')).read_text()
+    assert f'starting anew from {start}' in log
+    # there is something to resume now
+    again = train(tmp_path / 'again', resume=True, start_from=start)
+    assert Path(again._load_from) == tmp_path / 'again' / 'epoch_3.pth'
