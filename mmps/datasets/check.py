@@ -19,6 +19,7 @@ from .cuhk_sysu import read_boxes, read_cuhk_sysu
 from .cuhk_sysu_protocols import PROTOCOL_FILES
 from .errors import DatasetError
 from .matfile import CELL, STRUCT, iter_mat, read_mat
+from .person_search_dataset import list_images
 from .prw import (
     QUERY_FILE,
     read_frame,
@@ -27,7 +28,7 @@ from .prw import (
     read_prw,
 )
 from .published_counts import PUBLISHED
-from .records import ImageRecord, SplitRecords, check_root
+from .records import SplitRecords, check_root
 from .transforms import ClipPeople, LoadScene
 
 MARKER = 'synthetic.json'
@@ -90,8 +91,9 @@ def check_dataset(
     Args:
         root: Folder that the layout calls its root.
         layout: One of ``LAYOUTS``; None to find out.
-        decode: Whether to decode every image and compare the boxes with its
-            size, which takes minutes for a real data set.
+        decode: Whether to decode every image and compare the boxes of people
+            and queries with its size, which takes minutes for a real data
+            set.
         jobs: Images decoded at a time.
         progress: Wraps the iteration over images, e.g. ``tqdm``.
     """
@@ -108,7 +110,7 @@ def check_dataset(
             problems.append(str(error))
     if problems:
         return Report(layout, source, {}, expected, tuple(problems), ())
-    images = [*halves['train'].images, *halves['test'].images]
+    images = [i for s, half in halves.items() for i in list_images(half, s)]
     look = check_image if decode else check_presence
     with ThreadPoolExecutor(jobs) as pool:  # decoding runs without the GIL
         problems += filter(None, progress(pool.map(look, images)))
@@ -201,22 +203,18 @@ def people_of(half: SplitRecords) -> set[str]:
     return searched or set(half.identity_names)
 
 
-def check_presence(image: ImageRecord) -> str | None:
+def check_presence(image: dict) -> str | None:
     """Return what is wrong with the file of an image, without opening it."""
-    path = Path(image.path)
+    path = Path(image['img_path'])
     if not path.is_file():
         return f'{path}: no such image'
     return None if path.stat().st_size else f'{path}: is empty'
 
 
-def check_image(image: ImageRecord) -> str | None:
-    """Return what is wrong with an image or with the boxes in it."""
-    results = dict(
-        img_path=image.path,
-        instances=[dict(bbox=bbox) for bbox in image.bboxes.tolist()],
-    )
+def check_image(image: dict) -> str | None:
+    """Return what is wrong with an image, its people or its queries."""
     try:
-        ClipPeople().transform(LoadScene().transform(results))
+        ClipPeople().transform(LoadScene().transform(dict(image)))
     except DatasetError as error:
         return str(error)
     return None

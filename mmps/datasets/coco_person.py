@@ -27,6 +27,7 @@ from .records import (
     check_unique,
     corners,
     gallery_of,
+    is_before_image,
     locate,
 )
 
@@ -160,6 +161,8 @@ def _problem(row: dict) -> str | None:
         return f'bbox {box} is not four finite numbers x y w h'
     if min(box[2:]) <= 0:
         return f'bbox {box} (x y w h) has no area'
+    if is_before_image(box):
+        return f'bbox {box} (x y w h) lies outside its image'
     if row.get('iscrowd'):
         return 'iscrowd is not supported: give each person an own box'
     name = row.get('person_id')

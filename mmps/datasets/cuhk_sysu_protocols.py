@@ -13,7 +13,7 @@ import numpy as np
 from ..structures import Gallery, Protocol
 from .errors import DatasetError
 from .matfile import STRUCT, first, iter_mat, text_of
-from .records import corners
+from .records import corners, is_before_image
 
 GALLERY_SIZES = (50, 100, 500, 1000, 2000, 4000)
 #: Protocol -> (file below annotation/test, variable in it).
@@ -76,7 +76,19 @@ def read_protocol(file, variable, index, queries, owner) -> Protocol:
                 'pool.mat must list it',
             )
         if box is None:
-            raise DatasetError(file, f'query {number} ({identity}) has no box')
+            raise DatasetError(
+                file,
+                f'query {number} ({identity}) has no box in {image}',
+                'take the file from the archive anew, or give the query its '
+                'box [x y w h]',
+            )
+        if min(box[2:]) <= 0 or is_before_image(box):
+            raise DatasetError(
+                file,
+                f'query {number} ({identity}) has the box {box} (x y w h), '
+                f'which has no area in {image}',
+                'correct the annotation',
+            )
         owner.setdefault((image, box), identity)
         positions.append(
             queries.add(index[image], corners([box])[0], identity)

@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from mmdet.registry import DATASETS
+from mmdet.structures import DetDataSample
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import FUNCTIONS
 
 from ..seeding import seed_all, stateless_seed
 from .errors import DatasetError
 from .person_search_dataset import PersonSearchDataset, SharedNumber
+from .transforms import clip
 
 _CAMERA = re.compile(r'c(\d+)s\d+_')
 #: Numbers after (seed, epoch) that choose the pairs of an epoch; items are
@@ -105,8 +107,37 @@ class QueryGalleryPairs(torch.utils.data.Dataset):
             if item is None:
                 path = self.dataset.get_data_info(image)['img_path']
                 raise DatasetError(path, 'a pair needs both of its images')
+            self._check_shows(item['data_samples'], identity)
             item['data_samples'].set_metainfo(dict(pair_identity=identity))
         return pair
+
+    def _check_shows(self, sample: DetDataSample, identity: int) -> None:
+        """Refuse an image of a pair without a box of the shared person."""
+        people, boxes = sample.gt_instances, []
+        if 'instances_ids' in people:
+            boxes = people.bboxes[people.instances_ids == identity].tolist()
+        height, width = sample.img_shape[:2]
+        outside = [box for box in boxes if clip(box, height, width) is None]
+        if boxes and not outside:
+            return
+        name = self.metainfo['identity_names'][identity]
+        if not boxes:
+            raise DatasetError(
+                sample.img_path,
+                f'does not show {name!r} (row {identity}), for whom it was '
+                'paired',
+                'a transform has dropped the box (a crop, or '
+                'ClipPeople(strict=False) for a box outside the image), or '
+                'the pipeline lacks LoadTrackAnnotations',
+            )
+        raise DatasetError(
+            sample.img_path,
+            f'the box {outside[0]} (x1 y1 x2 y2) of {name!r}, for whom it '
+            'was paired, has no area in the network input of '
+            f'{width} x {height} pixels',
+            'correct the annotation; ClipPeople behind LoadScene names it in '
+            'original pixels',
+        )
 
     def pairs_of_epoch(self) -> np.ndarray:
         """(n, 3) int: query image, gallery image, identity row."""

@@ -19,7 +19,7 @@ from mmengine.logging import print_log
 from ..seeding import seed_all
 from ..structures import UNLABELED
 from .errors import DatasetError
-from .records import ImageRecord, SplitRecords, check_split
+from .records import ImageRecord, SplitRecords, check_split, who_needs
 
 
 @dataclass
@@ -190,7 +190,7 @@ class PersonSearchDataset(BaseDetDataset):
             return super().prepare_data(idx)
         except DatasetError as error:
             if self.on_bad_image == 'raise':
-                raise
+                raise self._with_need(error, idx) from error.__cause__
             self._skipped.value += 1
             print_log(
                 f'skipped ({self.skipped_images} so far): {error}',
@@ -198,6 +198,17 @@ class PersonSearchDataset(BaseDetDataset):
                 level=logging.WARNING,
             )
             return None
+
+    def _with_need(self, error: DatasetError, idx: int) -> DatasetError:
+        """The same error; for a test image, also who is searched in it."""
+        meta = self.metainfo
+        need = who_needs(
+            self.get_data_info(idx)['img_id'],
+            meta.get('queries', ()),
+            meta.get('protocols', {}),
+        )
+        problem = '; '.join(part for part in (error.problem, need) if part)
+        return DatasetError(error.file, problem, error.hint)
 
 
 def describe(records: SplitRecords, split: str) -> dict:

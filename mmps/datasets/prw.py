@@ -29,6 +29,7 @@ from .records import (
     check_unique,
     corners,
     gallery_of,
+    is_before_image,
     locate,
 )
 
@@ -107,11 +108,16 @@ def read_frame(root: Path, name: str) -> ImageRecord:
         raise DatasetError(file, 'the boxes are no rows of id x y w h')
     rows = rows.astype(np.float64).reshape(-1, 5)
     for row in rows:
-        if not np.isfinite(row).all() or row[3:].min() <= 0:
+        if (
+            not np.isfinite(row).all()
+            or row[3:].min() <= 0
+            or is_before_image(row[1:])
+        ):
             raise DatasetError(
                 file,
-                f'box {row.tolist()} (id x y w h) has no '
-                'area or is not finite',
+                f'box {row.tolist()} (id x y w h) has no area in the frame '
+                'or is not finite',
+                'correct the annotation',
             )
     return ImageRecord(
         name=f'{name}.jpg',
@@ -160,9 +166,16 @@ def read_probes(file: Path) -> list[Probe]:
             raise DatasetError(
                 file, f'line {number} is not "id x y w h frame": {line!r}'
             ) from None
-        if not np.isfinite([identity, x, y, w, h]).all() or min(w, h) <= 0:
+        if (
+            not np.isfinite([identity, x, y, w, h]).all()
+            or min(w, h) <= 0
+            or is_before_image((x, y, w, h))
+        ):
             raise DatasetError(
-                file, f'line {number} has a box without an area: {line!r}'
+                file,
+                f'line {number} has a box without an area in its frame: '
+                f'{line!r}',
+                'correct the annotation',
             )
         name = _identity(file, identity)
         if name is None:
@@ -213,7 +226,9 @@ def _choose(root: Path, asked) -> list[str]:
             root / MINI_FILE,
             "protocol 'mini' needs this file, which is not part of the "
             'archive of PRW',
-            f'the authors of QEEPS published it: put it beside {QUERY_FILE}',
+            'the authors of QEEPS published it (lines "id x y w h frame"): '
+            f"put it beside {QUERY_FILE}, or do not ask for 'mini' in "
+            'dataset.protocols',
         )
     return [p for p in PROTOCOLS if p in asked]
 

@@ -1,7 +1,7 @@
 """What a reader of annotation files returns: plain data, original pixels."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,6 +99,33 @@ def corners(xywh: Iterable) -> np.ndarray:
     boxes = np.asarray(list(xywh), dtype=np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     return boxes
+
+
+def who_needs(
+    image: int, queries: Sequence[Query], protocols: Mapping[str, Protocol]
+) -> str:
+    """Say which queries lie in an image or are searched in it, '' for none."""
+    parts = []
+    for name, protocol in protocols.items():
+        asking = [
+            int(position)
+            for position, gallery in zip(
+                protocol.queries, protocol.galleries, strict=True
+            )
+            if queries[position].image == image
+            or (image in gallery.images) != gallery.complement
+        ]
+        if asking:
+            first = f'query {asking[0]} ({queries[asking[0]].identity})'
+            more = f' and {len(asking) - 1} more' if asking[1:] else ''
+            parts.append(f'{first}{more} of protocol {name!r}')
+    return f'needed for {", ".join(parts)}' if parts else ''
+
+
+def is_before_image(xywh: Sequence[float]) -> bool:
+    """Whether a box x y w h ends where every image begins, or earlier."""
+    x, y, width, height = xywh
+    return x + width <= 0 or y + height <= 0
 
 
 def check_root(root: str | Path, *folders: str) -> Path:

@@ -83,7 +83,7 @@ class ClipPeople(BaseTransform):
         for instance in results['instances']:
             bbox = clip(instance['bbox'], *results['ori_shape'])
             if bbox is None and self.strict:
-                raise self._error(results, 'person', instance['bbox'])
+                raise self._error(results, 'a person', instance['bbox'])
             if bbox is not None:
                 kept.append(dict(instance, bbox=bbox))
         results['instances'] = kept
@@ -91,8 +91,9 @@ class ClipPeople(BaseTransform):
             queries = results['query_bboxes']
             clipped = [clip(bbox, *results['ori_shape']) for bbox in queries]
             if None in clipped:
-                bbox = queries[clipped.index(None)]
-                raise self._error(results, 'query', bbox)
+                worst = clipped.index(None)
+                number = results.get('query_ids', range(len(queries)))[worst]
+                raise self._error(results, f'query {number}', queries[worst])
             results['query_bboxes'] = clipped
         return results
 
@@ -100,10 +101,10 @@ class ClipPeople(BaseTransform):
         height, width = results['ori_shape']
         return DatasetError(
             results['img_path'],
-            f'the box {list(bbox)} (x1 y1 x2 y2) of a {what} does not lie in '
+            f'the box {list(bbox)} (x1 y1 x2 y2) of {what} has no area in '
             f'the image of {width} x {height} pixels',
             'correct the annotation'
-            + (', or pass strict=False' if what == 'person' else ''),
+            + (', or pass strict=False' if what == 'a person' else ''),
         )
 
 

@@ -1,14 +1,15 @@
 """Whether a checkpoint fits a model, key by key, before any weight moves."""
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
 from .errors import CheckpointError
+from .resnet_depth import depths_differ
 
 _SHOWN = 10
+_COUNTER = 'num_batches_tracked'
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,15 @@ class KeyReport:
         missing: Keys of the model alone. They would keep their initial value.
         unexpected: Keys of the checkpoint alone. They would be ignored.
         differing: (key, shape in the model, shape in the checkpoint).
+        counters: BatchNorm's step counters, keys of the model alone; none of
+            ``missing``.
     """
 
     matched: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     differing: tuple[tuple[str, tuple, tuple], ...]
+    counters: tuple[str, ...] = ()
 
     @property
     def fits(self) -> bool:
@@ -37,23 +41,44 @@ class KeyReport:
         differing = [key for key, _, _ in self.differing]
         return [*self.missing, *self.unexpected, *differing]
 
-    def table(self) -> str:
-        """Counts, then the first few keys of each kind, one a line."""
-        lines = [
+    def counts(self) -> str:
+        """How many keys there are of each kind, in words."""
+        return (
             f'{len(self.matched)} keys match, {len(self.missing)} are '
             f'missing, {len(self.unexpected)} are unexpected, '
             f'{len(self.differing)} differ in shape'
-        ]
+        )
+
+    def table(self) -> str:
+        """Counts, then the first few keys of each kind, one a line."""
+        lines = [self.counts()]
         lines += _first(self.missing, 'missing     {}')
         lines += _first(self.unexpected, 'unexpected  {}')
-        lines += _first(
+        return '\n'.join([*lines, *self.shapes()])
+
+    def shapes(self) -> list[str]:
+        """The first few keys of another shape, one a line."""
+        return _first(
             [
                 f'{key}: model {list(ours)}, checkpoint {list(theirs)}'
                 for key, ours, theirs in self.differing
             ],
             'shape       {}',
         )
-        return '\n'.join(lines)
+
+    def without(self, prefixes: Iterable[str]) -> 'KeyReport':
+        """The same but for the problem keys that start with one of these."""
+        left_out = tuple(prefixes)
+        return replace(
+            self,
+            missing=_others(self.missing, left_out),
+            unexpected=_others(self.unexpected, left_out),
+            differing=tuple(
+                row
+                for row in self.differing
+                if not row[0].startswith(left_out)
+            ),
+        )
 
 
 def compare_keys(
@@ -65,8 +90,9 @@ def compare_keys(
     does, and BatchNorm's step counters may be missing (models of before 2019).
     What a module saves by ``get_extra_state`` has no shape to compare.
     """
-    theirs = {re.sub(r'^module\.', '', k): v for k, v in state_dict.items()}
+    theirs = {_unwrapped(key): value for key, value in state_dict.items()}
     ours = model.state_dict()
+    alone = [key for key in ours if key not in theirs]
     matched, differing = [], []
     for key in ours.keys() & theirs.keys():
         shapes = [tuple(getattr(d[key], 'shape', ())) for d in (ours, theirs)]
@@ -76,13 +102,10 @@ def compare_keys(
             differing.append((key, *shapes))
     return KeyReport(
         matched=tuple(sorted(matched)),
-        missing=tuple(
-            key
-            for key in ours
-            if key not in theirs and not key.endswith('num_batches_tracked')
-        ),
+        missing=tuple(k for k in alone if not k.endswith(_COUNTER)),
         unexpected=tuple(key for key in theirs if key not in ours),
         differing=tuple(sorted(differing)),
+        counters=tuple(k for k in alone if k.endswith(_COUNTER)),
     )
 
 
@@ -107,20 +130,39 @@ def check_state_dict(
         The report.
 
     Raises:
-        CheckpointError: With counts and the first keys of each kind.
+        CheckpointError: With counts and the first keys of each kind that
+            are not allowed, and the depths of ResNets that differ.
     """
     report = compare_keys(model, state_dict)
-    bad = [k for k in report.problem_keys() if not k.startswith(tuple(allow))]
-    if not strict or not bad:
+    bad = report.without(allow)
+    if not strict or bad.fits:
         return report
+    refused = f'does not fit this {type(model).__name__}: '
+    depths = depths_differ(model.state_dict(), map(_unwrapped, state_dict))
+    if depths:
+        raise CheckpointError(
+            filename,
+            f'{refused}{depths} ({bad.counts()})',
+            'Take a checkpoint of the same depth, or the config of its depth',
+        )
+    allowed = len(report.problem_keys()) - len(bad.problem_keys())
+    more = f'\n  and {allowed} keys that may differ (allow)' if allowed else ''
     raise CheckpointError(
         filename,
-        f'does not fit this {type(model).__name__}: {report.table()}',
+        f'{refused}{bad.table()}{more}',
         'Check that config and checkpoint belong together (backbone, '
         'number of identities, method). To fine-tune from it all the same, '
         'list the prefixes of such keys in default_hooks.strict_load.allow, '
-        f'for example {bad[0].rsplit(".", 1)[0]!r}',
+        f'for example {bad.problem_keys()[0].rsplit(".", 1)[0]!r}',
     )
+
+
+def _unwrapped(key: str) -> str:
+    return key.removeprefix('module.')
+
+
+def _others(keys: Iterable[str], prefixes: tuple[str, ...]) -> tuple:
+    return tuple(key for key in keys if not key.startswith(prefixes))
 
 
 def _first(keys: Sequence[str], line: str) -> list[str]:

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
 from .errors import CheckpointError
+from .key_overview import overview
 from .key_report import check_state_dict
 
 
@@ -21,8 +22,9 @@ class StrictLoadHook(Hook):
 
     Args:
         allow: Prefixes of keys that may be missing, unexpected or of another
-            shape when weights are loaded to fine-tune; a table of them is
-            logged. Never applied to ``resume``.
+            shape when weights are loaded to fine-tune. Which weights come
+            from the checkpoint and which are new is logged then, by module.
+            Never applied to ``resume``.
     """
 
     priority = 'VERY_HIGH'
@@ -47,7 +49,7 @@ class StrictLoadHook(Hook):
             allow=() if runner._resume else self.allow,
         )
         if not report.fits:
-            runner.logger.warning(f'{source}: {report.table()}')
+            runner.logger.warning(f'{source}: {overview(report)}')
 
 
 def _check_resumable(checkpoint: dict, source) -> None:

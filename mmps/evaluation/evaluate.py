@@ -50,7 +50,9 @@ def select(
         if name not in protocols:
             known = ', '.join(protocols) or 'none'
             raise ValueError(
-                f"no protocol '{name}' in this test set; it has: {known}"
+                f"no protocol '{name}' in this test set; it has: {known}. "
+                'Ask for it in dataset.protocols too, and the file that it '
+                'lacks is named'
             )
     return {name: protocols[name] for name in names}
 

@@ -230,7 +230,8 @@ class PairTestLoop(BaseLoop):
         """
         record = self.dataloader.dataset.metainfo['queries'][query]
         inputs, sample = self._load(record.image)
-        box = torch.from_numpy(np.asarray(record.bbox, np.float32))
+        given = sample.query_instances  # cut off at the image
+        box = given.bboxes[given.query_ids == query][0].float()
         factor = box.new_tensor(sample.metainfo['scale_factor']).repeat(2)
         return searcher.query(inputs, sample.metainfo, box * factor)
 
@@ -240,7 +241,13 @@ class PairTestLoop(BaseLoop):
             dict(inputs=[item['inputs']], data_samples=[item['data_samples']]),
             False,
         )
-        return data['inputs'], data['data_samples'][0]
+        sample = data['data_samples'][0]
+        if sample.img_id != image:
+            raise ValueError(
+                f'item {image} of the test set is image {sample.img_id}: '
+                'pairs need the whole test set, without indices or filter_cfg'
+            )
+        return data['inputs'], sample
 
     def _best(
         self, query: int, images: np.ndarray, plain: Features | None

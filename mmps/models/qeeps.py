@@ -59,11 +59,13 @@ class QEEPS(PersonSearchRCNN):
             ``loss_sim`` and ``acc`` (percent, no loss).
 
         Raises:
-            ValueError: An image of a pair does not show the shared person.
+            ValueError: The batch holds no pairs, or an image of a pair does
+                not show the shared person.
         """
         half = len(batch_data_samples) // 2
         queries = batch_data_samples[:half]
         gallery = batch_data_samples[half:]
+        check_pairs(queries, gallery)
         wanted = torch.tensor(
             [sample.pair_identity for sample in queries],
             device=batch_inputs.device,
@@ -104,6 +106,31 @@ class QEEPS(PersonSearchRCNN):
             rcnn=dict(self.roi_head.test_cfg),
             merge=self.rpn_head.merge,
         )
+
+
+def check_pairs(queries: SampleList, gallery: SampleList) -> None:
+    """Refuse images that were not paired, or not with each other."""
+    for sample in (*queries, *gallery):
+        if 'pair_identity' not in sample:
+            raise ValueError(
+                f'{sample.img_path} belongs to no pair; QEEPS trains on a '
+                'QueryGalleryPairs, with '
+                "collate_fn=dict(type='collate_pairs')"
+            )
+    if len(queries) != len(gallery):
+        raise ValueError(
+            f'{len(queries)} query images and {len(gallery)} gallery images '
+            "are no pairs; use collate_fn=dict(type='collate_pairs')"
+        )
+    for query, other in zip(queries, gallery, strict=True):
+        if query.pair_identity != other.pair_identity:
+            raise ValueError(
+                f'{query.img_path} and {other.img_path} share no identity: '
+                f'they were paired for {query.pair_identity} and '
+                f'{other.pair_identity}; a batch holds all queries and then, '
+                'in the same order, all gallery images (collate_fn='
+                "dict(type='collate_pairs'))"
+            )
 
 
 def people_wanted(sample) -> Tensor:

@@ -18,6 +18,8 @@ from mmdet.models.backbones import ResNet
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from .pairable import check_pairable
+
 #: Height and width of each image inside its padding, in input pixels.
 Sizes = Sequence[tuple[int, int]]
 
@@ -72,7 +74,9 @@ class QSSEResNet(ResNet):
 
     What is outside an image, in the padding of its batch, is held at zero
     before every convolution and left out of the averages, so that an image
-    gives the same features alone and in a batch.
+    gives the same features alone and in a batch. That holds for BatchNorm at
+    rest (``norm_eval``, or testing): a BatchNorm that trains counts the zeros
+    of the padding in its statistics, as in stock MMDetection.
 
     Args:
         gated: Whether there are gates; False is the plain network on both
@@ -80,7 +84,8 @@ class QSSEResNet(ResNet):
         reduction: r of the gates.
         shared_gate: Whether both images of a pair get the same gate.
         gate_bias: See ``QuerySqueezeGate``.
-        kwargs: Of mmdet's ``ResNet``.
+        kwargs: Of mmdet's ``ResNet``, but those that pairs would not heed:
+            see ``check_pairable``.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class QSSEResNet(ResNet):
         gate_bias: float | None = None,
         **kwargs,
     ) -> None:
+        check_pairable(**kwargs)
         super().__init__(**kwargs)
         self.gated = gated
         if gated:

@@ -145,7 +145,16 @@ def test_decoding_finds_broken_images_and_boxes_outside(tmp_path):
     report = check_dataset(root, decode=True, jobs=2)
     assert len(report.problems) == 2
     assert 's2.jpg: is no image that can be read' in report.problems[0]
-    assert 'does not lie in the image of 20 x 40' in report.problems[1]
+    assert 'has no area in the image of 20 x 40' in report.problems[1]
+
+
+def test_decoding_finds_queries_outside_of_their_image(tmp_path):
+    probes = [*PROBES, '479 200 5 10 20 c1s2_000010']
+    root = write_prw(tmp_path / 'p', probes=probes)
+    assert check_dataset(root).problems == ()
+    (problem,) = check_dataset(root, decode=True).problems
+    assert 'c1s2_000010.jpg: the box [200.0, 5.0, 210.0, 25.0]' in problem
+    assert 'of query 3 has no area in the image of 60 x 40' in problem
 
 
 def test_every_bad_annotation_of_prw_is_named(tmp_path):

@@ -227,6 +227,36 @@ def test_a_query_outside_of_the_test_images(tmp_path):
         read_cuhk_sysu(root, 'test')
 
 
+@pytest.mark.parametrize(
+    ('where', 'message'),
+    [
+        (NOBODY, r'query 0 \(p7\) has no box in s4\.jpg; .*\[x y w h\]'),
+        (box(5, 5, 0, 9), r'\(p7\) has the box \(5, 5, 0, 9\).*in s4\.jpg'),
+        (box(5, 5, 9, 0), r'the box \(5, 5, 9, 0\).*no area'),
+        (box(5, 5, -9, 9, dtype=np.int16), r'\(5, 5, -9, 9\).*no area'),
+        (box(-9, 5, 9, 9, dtype=np.int16), r'\(-9, 5, 9, 9\).*no area'),
+        (box(5, -30, 9, 9, dtype=np.int16), r'\(5, -30, 9, 9\).*no area'),
+    ],
+)
+def test_a_query_without_a_box_in_its_image(tmp_path, where, message):
+    queries = [(query('s4.jpg', where, 'p7'), QUERIES[0][1])]
+    root = write_cuhk(
+        tmp_path / 'c', protocols={'TestG50': queries}, images=False
+    )
+    with pytest.raises(DatasetError, match=rf'TestG50\.mat: .*{message}'):
+        read_cuhk_sysu(root, 'test')
+
+
+def test_a_query_partly_outside_is_read(tmp_path):
+    where = box(-8, 5, 9, 9, dtype=np.int16)
+    queries = [(query('s4.jpg', where, 'p7'), QUERIES[0][1])]
+    root = write_cuhk(
+        tmp_path / 'c', protocols={'TestG50': queries}, images=False
+    )
+    (found,) = read_cuhk_sysu(root, 'test').queries
+    assert found.bbox.tolist() == [-8, 5, 1, 14]
+
+
 def test_a_gallery_image_outside_of_the_test_images(tmp_path):
     outside = (QUERIES[0][0], gallery(('s1.jpg', NOBODY)))
     root = write_cuhk(

@@ -69,8 +69,7 @@ def make(root, kind='CUHKSYSUDataset', inner=None, **options):
         type=kind,
         data_root=str(root),
         split='train',
-        pipeline=TRAIN_PIPELINE,
-        **(inner or {}),
+        **{'pipeline': TRAIN_PIPELINE, **(inner or {})},
     )
     return DATASETS.build(
         dict(type='QueryGalleryPairs', dataset=dataset, **options)
@@ -450,6 +449,82 @@ def test_an_image_that_cannot_be_read_is_named(root, on_bad_image, logged):
         else:
             dataset[index]
     assert hit == 6
+
+
+def pair_with(tmp_path, where, pipeline):
+    """p1 in a good image and in one with this box, with somebody else."""
+    people = {
+        's1.jpg': [PLACES[0]],
+        's2.jpg': [where, PLACES[1]],
+    }
+    train = {'p1': [('s1.jpg', PLACES[0]), ('s2.jpg', where)]}
+    root = write_cuhk(
+        tmp_path / 'cuhk', people=people, train=train, pool=[], protocols={}
+    )
+    dataset = make(root, inner=dict(pipeline=pipeline))
+    assert names_of(dataset) == [
+        ('s1.jpg', 's2.jpg', 'p1'),
+        ('s2.jpg', 's1.jpg', 'p1'),
+    ]
+    return dataset
+
+
+def pipeline_with(*transforms):
+    """The usual one, with these in the place of ClipPeople."""
+    return [TRAIN_PIPELINE[0], *transforms, *TRAIN_PIPELINE[2:]]
+
+
+@pytest.mark.parametrize('index', [0, 1])
+@pytest.mark.parametrize(
+    ('transforms', 'message'),
+    [
+        (
+            [dict(type='ClipPeople')],
+            r'the box \[500\.0, 2.* of a person .*image of 60 x 40 pixels',
+        ),
+        (
+            [dict(type='ClipPeople', strict=False)],
+            r"does not show 'p1' \(row 0\), for whom it was paired; .*"
+            r'strict=False',
+        ),
+        ([], r"the box \[.*of 'p1', for whom .* input of 90 x 60 pixels"),
+    ],
+    ids=['strict', 'not strict', 'not clipped'],
+)
+def test_a_shared_person_outside_of_an_image_is_named(
+    tmp_path, transforms, message, index
+):
+    pipeline = pipeline_with(*transforms)
+    dataset = pair_with(tmp_path, box(500, 2, 10, 20), pipeline)
+    with pytest.raises(DatasetError, match=rf's2\.jpg: {message}'):
+        dataset[index]
+
+
+def test_a_shared_person_partly_outside_is_clipped(tmp_path):
+    dataset = pair_with(tmp_path, box(55, 2, 10, 20), TRAIN_PIPELINE)
+    sample = dataset[1][0]['data_samples']
+    (bbox, _) = (sample.gt_instances.bboxes / 1.5).tolist()
+    assert bbox == pytest.approx(
+        [0, 2, 5, 22] if sample.flip else [55, 2, 60, 22]
+    )
+
+
+def test_a_shared_person_without_an_area_makes_no_pair(tmp_path, logged):
+    with pytest.raises(DatasetError, match='no identity is in two'):
+        pair_with(tmp_path, box(5, 5, 0, 10), TRAIN_PIPELINE)
+    (note,) = logged
+    assert '(5, 5, 0, 10) of p1 in s2.jpg' in note
+
+
+def test_a_pipeline_that_loads_no_people_is_named(root):
+    pipeline = [
+        transform
+        for transform in TRAIN_PIPELINE
+        if transform['type'] != 'LoadTrackAnnotations'
+    ]
+    dataset = make(root, inner=dict(pipeline=pipeline))
+    with pytest.raises(DatasetError, match=r'\.jpg.*lacks LoadTrackAnnot'):
+        dataset[0]
 
 
 def test_a_transform_that_drops_an_image_is_named(root):

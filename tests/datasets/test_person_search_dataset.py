@@ -13,7 +13,14 @@ from torch.utils.data import DataLoader
 from mmps.datasets import CUHKSYSUDataset, DatasetError, PRWDataset
 from mmps.structures import UNLABELED
 
-from .layouts import PEOPLE, write_cuhk, write_prw
+from .layouts import (
+    NOBODY,
+    PEOPLE,
+    QUERIES,
+    gallery,
+    write_cuhk,
+    write_prw,
+)
 
 TRAIN_PIPELINE = [
     dict(type='LoadScene'),
@@ -280,6 +287,60 @@ def test_a_bad_image_stops_with_its_name(root):
     dataset = CUHKSYSUDataset(data_root=root, pipeline=TRAIN_PIPELINE)
     with pytest.raises(DatasetError, match=r's2\.jpg'):
         dataset[1]
+
+
+def test_an_image_that_a_test_lacks_names_who_is_searched_in_it(root):
+    (root / 'Image/SSM/s10.jpg').unlink()
+    (root / 'Image/SSM/s11.jpg').unlink()
+    dataset = CUHKSYSUDataset(
+        data_root=root, split='test', pipeline=TEST_PIPELINE
+    )
+    assert dataset.metainfo['image_names'] == ['s10.jpg', 's11.jpg', 's4.jpg']
+    for number, needed in enumerate(
+        (
+            # in both galleries
+            "query 0 (p7) and 1 more of protocol 'G50', "
+            "query 0 (p7) and 1 more of protocol 'all'",
+            # in one gallery, and the other query's own image
+            "query 0 (p7) and 1 more of protocol 'G50', "
+            "query 0 (p7) and 1 more of protocol 'all'",
+        )
+    ):
+        with pytest.raises(DatasetError) as caught:
+            dataset[number]
+        assert str(caught.value) == (
+            f'{root}/Image/SSM/s1{number}.jpg: no such image; needed for '
+            f'{needed}; is the data set complete?'
+        )
+
+
+def test_only_those_who_are_searched_in_an_image_are_named(tmp_path):
+    first, second = QUERIES
+    protocols = {'TestG50': [first, (second[0], gallery(('s4.jpg', NOBODY)))]}
+    root = write_cuhk(tmp_path / 'c', protocols=protocols)
+    for name in ('s4', 's10'):
+        spoil(root, f'{name}.jpg')
+    dataset = CUHKSYSUDataset(
+        data_root=root,
+        split='test',
+        pipeline=TEST_PIPELINE,
+        protocols=['G50'],
+    )
+    with pytest.raises(
+        DatasetError,
+        match=r"(?s)s10\.jpg.*needed for query 0 \(p7\) of .*'G50';",
+    ):
+        dataset[0]
+    with pytest.raises(
+        DatasetError, match=r'(?s)s4\.jpg.*for query 0 \(p7\) and 1 more of'
+    ):
+        dataset[2]
+    nobody = CUHKSYSUDataset(
+        data_root=root, split='test', pipeline=TEST_PIPELINE, protocols=[]
+    )
+    with pytest.raises(DatasetError) as caught:
+        nobody[0]
+    assert 'needed' not in str(caught.value)
 
 
 def test_a_bad_image_stops_with_its_name_from_a_worker_too(root):

@@ -90,7 +90,12 @@ def test_mini_without_its_file(root):
         'regular',
         'cross-camera',
     ]
-    with pytest.raises(DatasetError, match='the authors of QEEPS published'):
+    with pytest.raises(
+        DatasetError,
+        match=r"prw/prwmini_query_info\.txt: protocol 'mini' needs this file.*"
+        r'not part of the archive.*the authors of QEEPS published it.*'
+        r'beside query_info\.txt, or do not ask',
+    ):
         read_prw(root, 'test', ['mini'])
     with pytest.raises(ValueError, match=r"\['maxi'\] are none of"):
         read_prw(root, 'test', ['maxi'])
@@ -119,6 +124,8 @@ def test_a_query_whose_person_is_nowhere_else(tmp_path):
         ('479 5 5 10 20 7 c1s2_000010', 'line 4 is not'),
         ('479 5 5 0 20 c1s2_000010', 'line 4 has a box without an area'),
         ('479 5 5 nan 20 c1s2_000010', 'line 4 has a box without an area'),
+        ('479 -10 5 10 20 c1s2_000010', 'line 4 has a box without an area'),
+        ('479 5 -30 10 20 c1s2_000010', 'line 4 has a box without an area'),
         ('-2 5 5 10 20 c1s2_000010', 'line 4 has no identity'),
         ('0 5 5 10 20 c1s2_000010', r'identity 0\.0'),
     ],
@@ -135,6 +142,8 @@ def test_a_bad_line(tmp_path, line, message):
         ((1.5, 1, 1, 5, 5), r'identity 1\.5'),
         ((-1, 1, 1, 5, 5), r'identity -1\.0'),
         ((1, 1, 1, 0, 5), 'no area'),
+        ((1, -5, 1, 5, 5), 'no area'),
+        ((1, 1, -7, 5, 5), 'no area'),
         ((1, 1, np.nan, 5, 5), 'not finite'),
         ((np.inf, 1, 1, 5, 5), 'not finite'),
     ],

@@ -149,8 +149,11 @@ def test_not_strict_drops_a_box_with_its_identity():
 
 def test_a_query_outside_is_always_an_error():
     results = scene([], query_bboxes=[[1, 1, 5, 5], [50, 1, 60, 9]])
-    with pytest.raises(DatasetError, match=r'box \[50, 1, 60, 9\].*query'):
+    with pytest.raises(DatasetError, match=r'box \[50, 1, 60, 9\].*query 1 '):
         ClipPeople(strict=False).transform(results)
+    results['query_ids'] = [7, 40]
+    with pytest.raises(DatasetError, match=r's1\.jpg: .*of query 40 .*40 x'):
+        ClipPeople().transform(results)
 
 
 # --- PackPersonSearchInputs

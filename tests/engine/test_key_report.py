@@ -89,6 +89,42 @@ def test_allowed_prefixes_are_reported_only():
         check_state_dict(make_model(), theirs, 'x', allow=('0.',))
 
 
+def test_the_error_shows_what_is_not_allowed_alone():
+    theirs = make_model(4).state_dict()
+    theirs['head.weight'] = torch.zeros(1)
+    with pytest.raises(CheckpointError) as caught:
+        check_state_dict(make_model(), theirs, 'x', allow=('1.', 'head.'))
+    assert str(caught.value).splitlines()[:4] == [
+        'x: does not fit this Sequential: 1 keys match, 0 are missing, 0 are '
+        'unexpected, 2 differ in shape',
+        '  shape       0.bias: model [3], checkpoint [4]',
+        '  shape       0.weight: model [3, 2], checkpoint [4, 2]',
+        '  and 5 keys that may differ (allow)',
+    ]
+    assert "for example '0'" in str(caught.value)
+
+
+def test_step_counters_are_no_missing_keys_but_are_told():
+    theirs = make_model().state_dict()
+    del theirs['1.num_batches_tracked']
+    report = compare_keys(make_model(), theirs)
+    assert report.fits
+    assert report.missing == ()
+    assert report.counters == ('1.num_batches_tracked',)
+
+
+def test_a_prefix_takes_every_kind_of_problem_out():
+    theirs = make_model(4).state_dict()
+    theirs['10.weight'] = theirs.pop('0.bias')
+    report = compare_keys(make_model(), theirs)
+    assert report.without(()) == report
+    rest = report.without(('1.', '0.w'))
+    assert (rest.missing, rest.differing) == (('0.bias',), ())
+    assert rest.unexpected == ('10.weight',)
+    assert rest.matched == report.matched
+    assert report.without(('0', '1')).fits
+
+
 def test_not_strict_reports_only():
     report = check_state_dict(make_model(), {}, 'x', strict=False)
     assert len(report.missing) == 6

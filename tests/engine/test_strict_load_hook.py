@@ -1,11 +1,22 @@
+import copy
+import itertools
+from pathlib import Path
+
 import pytest
 import torch
 from mmdet.registry import HOOKS
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmps.engine import CheckpointError
+from tests.distillation.networks import network, network_config
 
 from .toy import make_config, train, validation
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+NUMBER = itertools.count()  # mmengine wants a new name for each run
+#: What a query-guided network has and a plain one has not.
+GUIDED = ('backbone.gates.', 'rpn_head.gate.', 'rpn_head.qrpn_', 'sim_head.')
 
 
 @pytest.fixture(scope='module')
@@ -93,6 +104,141 @@ def test_fine_tuning_lists_what_may_differ(trained, tmp_path):
     assert 'shape       head.1.weight: model [1, 8]' in log
     with pytest.raises(CheckpointError):  # never when resuming
         train(tmp_path, resume=True, **{**fine_tune, 'model.width': 2})
+
+
+# --- a query-guided network starts from a plain one
+
+
+def guided_config(depth):
+    """Small; as the plain one of the same depth, and guided."""
+    model = network_config(depth, oim=True)
+    model.type = 'QEEPS'
+    for part, kind in (
+        ('backbone', 'QSSEResNet'),
+        ('rpn_head', 'QRPNHead'),
+        ('roi_head', 'QEEPSRoIHead'),
+    ):
+        model[part].type = kind
+    model.roi_head.sim_head = dict(type='QSimHead', feat_dim=8)
+    return model
+
+
+def started(tmp_path, depth, plain_depth, change=None):
+    """Load a plain network as the configs do; the runner, the weights."""
+    plain = network(network_config(plain_depth, oim=True), seed=5)
+    state = dict(plain.state_dict())
+    if change is not None:
+        change(state)
+    path = tmp_path / 'oim.pth'
+    torch.save({'state_dict': state}, path)
+    runtime = Config.fromfile(CONFIGS / '_base_/pair_runtime.py')
+    hook = runtime.default_hooks.strict_load
+    assert hook.allow
+    runner = Runner(
+        model=guided_config(depth),
+        work_dir=str(tmp_path),
+        default_hooks=dict(strict_load=copy.deepcopy(hook)),
+        load_from=str(path),
+        experiment_name=f'guided{next(NUMBER)}',
+        default_scope='mmdet',
+    )
+    before = weights_of(runner)
+    try:
+        runner.load_or_resume()
+    except CheckpointError:
+        for key, value in runner.model.state_dict().items():
+            assert torch.equal(value, before[key])
+        raise
+    return runner, state
+
+
+@pytest.mark.parametrize('depth', [18, 50])
+def test_all_keys_of_a_guided_network_are_told_by_their_origin(
+    depth, tmp_path
+):
+    runner, state = started(tmp_path, depth, depth)
+    keys = runner.model.state_dict()
+    new = {key for key in keys if any(part in key for part in GUIDED)}
+    assert keys.keys() - new == state.keys()
+    for key in keys.keys() - new:
+        assert torch.equal(keys[key], state[key]), key
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    (report,) = log.split(f'{tmp_path}/oim.pth: ')[1:]
+    report = ' '.join(report.split())
+
+    def number(prefix, among=keys):
+        return sum(key.startswith(prefix) for key in among)
+
+    expected = [
+        f'{len(state)} of {len(keys)} keys of the model come from the '
+        'checkpoint from the checkpoint: ',
+        *(
+            f'{part} ({number(part, state)} of {number(part)})'
+            for part in ('backbone', 'rpn_head', 'roi_head')
+        ),
+        f'new: backbone.gates ({number("backbone.gates")}), ',
+        *(
+            f'{part} ({number(part)})'
+            for part in ('rpn_head.gate', 'roi_head.sim_head')
+        ),
+        'rpn_head.qrpn_conv (2)',
+        'rpn_head.qrpn_cls (2)',
+    ]
+    for part in expected:
+        assert part in report
+    assert len(new) == sum(
+        number(part) for part in (*GUIDED[:3], 'roi_head.sim_head')
+    )
+    assert 'not used' not in report
+    assert 'WARNING' in log
+
+
+@pytest.mark.parametrize(('depth', 'other'), [(18, 50), (50, 18)])
+def test_a_guided_network_refuses_a_plain_one_of_another_depth(
+    depth, other, tmp_path
+):
+    with pytest.raises(CheckpointError) as caught:
+        started(tmp_path, depth, other)
+    message = str(caught.value)
+    assert message.startswith(
+        f'{tmp_path}/oim.pth: does not fit this QEEPS: backbone is a '
+        f'ResNet-{depth} in the model and a ResNet-{other} in the checkpoint; '
+    )
+    assert 'same depth' in message
+    assert 'allow' not in message
+    assert '\n' not in message
+
+
+@pytest.mark.parametrize(
+    ('change', 'problem'),
+    [
+        (
+            lambda state: state.pop('rpn_head.rpn_cls.bias'),
+            '1 are missing, 0 are unexpected, 0 differ in shape\n'
+            '  missing     rpn_head.rpn_cls.bias\n',
+        ),
+        (
+            lambda state: state.update(extra=torch.ones(1)),
+            '0 are missing, 1 are unexpected, 0 differ in shape\n'
+            '  unexpected  extra\n',
+        ),
+        (
+            lambda state: state.update(
+                {'roi_head.oim_head.loss_oim.table': torch.ones(4, 8)}
+            ),
+            '1 differ in shape\n  shape       roi_head.oim_head.loss_oim.'
+            'table: model [3, 8], checkpoint [4, 8]\n',
+        ),
+    ],
+    ids=['missing', 'unexpected', 'shape'],
+)
+def test_anything_else_that_differs_from_the_plain_network_is_an_error(
+    change, problem, tmp_path
+):
+    with pytest.raises(CheckpointError) as caught:
+        started(tmp_path, 18, 18, change)
+    assert problem in str(caught.value)
+    assert 'keys that may differ' in str(caught.value)
 
 
 def test_the_list_of_prefixes_is_a_list():

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine import runner as mmengine_runner
+from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
 
 from mmps.apis import load_config, run_test
+from mmps.datasets import DatasetError
 from mmps.evaluation import PairTestLoop
 from mmps.evaluation.evaluate import pair_figures
 from mmps.evaluation.features import Boxes, Features
@@ -29,6 +32,7 @@ from mmps.evaluation.pairs import PairFindings, images_to_search
 from mmps.models.bounded_cache import BoundedCache
 from mmps.models.pair_search import PairSearcher
 from mmps.structures import Gallery, Protocol
+from tests.datasets import layouts
 from tests.datasets.synthetic.sets import make_cuhk_sysu
 from tests.distillation.networks import network
 from tests.ranks import run_ranks
@@ -333,10 +337,14 @@ def shell(runner, work_dir, cfg=None):
     )
 
 
-def make_loop(runner, work_dir, evaluator=None, scale=None, **options):
+def make_loop(
+    runner, work_dir, evaluator=None, scale=None, root=None, **options
+):
     """A loop with the options of the config and others."""
     cfg = copy.deepcopy(runner.cfg)
     cfg.test_evaluator.update(evaluator or {})
+    if root is not None:
+        cfg.test_dataloader.dataset.data_root = str(root)
     options = {'queries_at_once': 2, 'num_queries': QUERIES, **options}
     if scale is not None:
         cfg.test_dataloader.dataset.pipeline[2].scale = scale
@@ -381,19 +389,20 @@ def expected(unbroken):
 
 @pytest.fixture
 def assert_same_findings(unbroken, tmp_path):
-    def check():
-        found, whole = findings_in(tmp_path), findings_in(unbroken[1])
-        assert found.keys() == whole.keys()
-        for query, part in itertools.product(whole, PARTS):
-            np.testing.assert_allclose(
-                getattr(found[query], part),
-                getattr(whole[query], part),
-                rtol=1e-6,
-                atol=1e-6,
-                err_msg=f'{query}, {part}',
-            )
+    return partial(check_same_findings, tmp_path, unbroken[1])
 
-    return check
+
+def check_same_findings(work, other):
+    found, whole = findings_in(work), findings_in(other)
+    assert found.keys() == whole.keys()
+    for query, part in itertools.product(whole, PARTS):
+        np.testing.assert_allclose(
+            getattr(found[query], part),
+            getattr(whole[query], part),
+            rtol=1e-6,
+            atol=1e-6,
+            err_msg=f'{query}, {part}',
+        )
 
 
 def assert_same(got, expected):
@@ -550,6 +559,110 @@ def test_other_weights_do_not_reuse_old_files(make, runner, pairs_run):
     assert pairs_run == [2 * GALLERY]
 
 
+def replaced_gallery(number, **changes):
+    """Put another gallery in the place of one of the protocol."""
+
+    def change(meta):
+        protocol = meta['protocols'][PROTOCOL]
+        galleries = list(protocol.galleries)
+        galleries[number] = replace(galleries[number], **changes)
+        meta['protocols'][PROTOCOL] = replace(
+            protocol, galleries=tuple(galleries)
+        )
+
+    return change
+
+
+def fewer_images(number):
+    """Leave out an image that does not show the person."""
+
+    def change(meta):
+        gallery = meta['protocols'][PROTOCOL].galleries[number]
+        others = np.setdiff1d(gallery.images, gallery.positives)
+        kept = gallery.images[gallery.images != others[0]]
+        assert len(kept) < len(gallery.images)
+        replaced_gallery(number, images=kept)(meta)
+
+    return change
+
+
+def reversed_galleries(meta):
+    for number, gallery in enumerate(meta['protocols'][PROTOCOL].galleries):
+        replaced_gallery(number, images=gallery.images[::-1])(meta)
+
+
+def replaced_query(number, **changes):
+    def change(meta):
+        queries = list(meta['queries'])
+        queries[number] = replace(queries[number], **changes)
+        meta['queries'] = tuple(queries)
+
+    return change
+
+
+def renamed_image(meta):
+    meta['image_names'] = [f'new_{name}' for name in meta['image_names']]
+
+
+def renumbered_query(meta):
+    """The last query of the protocol gets another number."""
+    protocol = meta['protocols'][PROTOCOL]
+    numbers = protocol.queries.copy()
+    numbers[-1] = len(meta['queries'])
+    meta['queries'] += (meta['queries'][protocol.queries[-1]],)
+    meta['protocols'][PROTOCOL] = replace(protocol, queries=numbers)
+
+
+def other_queries(meta):
+    """The same number of them, and the first of all is the same."""
+    protocol = meta['protocols'][PROTOCOL]
+    kept = [0, 2, 3, 4]
+    meta['protocols'][PROTOCOL] = Protocol(
+        protocol.queries[kept], tuple(protocol.galleries[i] for i in kept)
+    )
+
+
+@pytest.mark.parametrize(
+    ('change', 'same'),
+    [
+        (lambda meta: None, True),
+        # what a query's person is called, and where it is, is for scoring
+        (replaced_query(1, identity='p99999'), True),
+        (replaced_gallery(1, positives=np.zeros(0, np.int32)), True),
+        (reversed_galleries, True),
+        (fewer_images(0), False),
+        (fewer_images(3), False),
+        (replaced_query(1, bbox=np.array([1.0, 1, 30, 60])), False),
+        (replaced_query(1, image=0), False),
+        (renamed_image, False),
+        (renumbered_query, False),
+        (other_queries, False),
+    ],
+    ids=[
+        *('nothing', 'identity', 'positives', 'order of a gallery'),
+        *('first gallery', 'last gallery', 'box', 'image of a query'),
+        *('image name', 'number of a query', 'queries'),
+    ],
+)
+def test_files_belong_to_the_queries_and_images_that_were_run(
+    make, change, same
+):
+    loop = make()
+    before = loop._fingerprint()
+    change(loop.dataloader.dataset._metainfo)
+    assert (loop._fingerprint() == before) == same
+
+
+def test_a_changed_gallery_does_not_reuse_old_files(make, pairs_run, tmp_path):
+    make(num_queries=1).run()
+    loop = make(num_queries=1)
+    fewer_images(0)(loop.dataloader.dataset._metainfo)
+    loop.run()
+    assert pairs_run == [GALLERY + GALLERY - 1]
+    sizes = [len(read_findings(f)[0].images) for f in files_of(tmp_path)]
+    assert sorted(sizes) == [GALLERY - 1, GALLERY]
+
+
 # --- the cascade
 
 
@@ -651,25 +764,148 @@ def test_a_protocol_that_is_not_there_is_named(make):
         make(evaluator=dict(protocols=['G11'])).run()
 
 
+# --- data that is not as it should be
+
+
+@pytest.fixture
+def make_on(make, tmp_path):
+    """A loop on tiny data in the layout of CUHK-SYSU, changed."""
+
+    def build(image=None, **layout):
+        root = layouts.write_cuhk(tmp_path / 'cuhk', **layout)
+        if image is not None:
+            (root / 'Image/SSM' / image).unlink()
+        return make(root=root, evaluator=dict(protocols=['G50']))
+
+    return build
+
+
+def asked_at(where):
+    """The first query has another box in s4.jpg, of 300 x 40 pixels."""
+    first, *others = layouts.QUERIES
+    queries = [(layouts.query('s4.jpg', where, 'p7'), first[1]), *others]
+    return {'TestG50': queries}
+
+
+def test_data_that_is_as_it_should_be_is_searched(make_on, pairs_run):
+    found = make_on().run()
+    assert found['G50/queries'] == 2
+    assert pairs_run == [4]
+
+
+def test_a_query_is_cut_off_at_its_image(make_on):
+    loop = make_on(protocols=asked_at(layouts.box(280, 5, 40, 18)))
+    loop.model.eval()
+    _, meta = loop._load(image_number(loop, 's4.jpg'))
+    state = loop.query_state(loop.model.pair_searcher(0.5, 1), 0)
+    width, height = meta.img_shape[::-1]
+    assert float(state.box[0, 2]) == pytest.approx(width, abs=1e-3)
+    assert 0 < state.box[0, 0] < width
+    assert state.box[0, 3] < height
+
+
+def image_number(loop, name):
+    return loop.dataloader.dataset.metainfo['image_names'].index(name)
+
+
+def test_a_part_of_the_test_set_is_refused(make_on):
+    loop = make_on()
+    loop.dataloader.dataset.get_subset_([1, 2])
+    with pytest.raises(ValueError, match='pairs need the whole test set'):
+        loop._load(0)
+
+
+def test_a_query_outside_of_its_image_is_named(make_on):
+    loop = make_on(protocols=asked_at(layouts.box(500, 5, 40, 18)))
+    with pytest.raises(
+        DatasetError,
+        match=r's4\.jpg: the box \[500\.0, 5\.0, 540\.0, 23\.0\] .*of query 0 '
+        r"has no area in the image of 300 x 40 pixels; .*\(p7\).*'G50'",
+    ):
+        loop.run()
+
+
+def test_a_query_without_a_box_is_named_before_anything_runs(make_on):
+    with pytest.raises(
+        DatasetError, match=r'TestG50\.mat: query 0 \(p7\) has no'
+    ):
+        make_on(protocols=asked_at(layouts.NOBODY))
+
+
+@pytest.mark.parametrize(
+    ('image', 'needed'),
+    [
+        ('s10.jpg', r'query 0 \(p7\) and 1 more'),  # in both galleries
+        ('s4.jpg', r'query 0 \(p7\) and 1 more'),  # own image and gallery
+    ],
+)
+def test_an_image_that_is_missing_names_protocol_and_query(
+    make_on, image, needed
+):
+    with pytest.raises(
+        DatasetError,
+        match=rf"{image}: no such image; needed for {needed} of .*'G50'",
+    ):
+        make_on(image).run()
+
+
+def test_a_gallery_image_without_annotation_is_named(make_on):
+    first, *others = layouts.QUERIES
+    listed = layouts.gallery(('s1.jpg', layouts.NOBODY))
+    with pytest.raises(
+        DatasetError,
+        match=r"TestG50\.mat: the gallery of query 0 lists 's1\.jpg'",
+    ):
+        make_on(protocols={'TestG50': [(first[0], listed), *others]})
+
+
 # --- as a user runs it
 
+#: Options of the loop, and whether the network is wrapped in DDP.
+CASES = {
+    'as it is': ({}, False),
+    'wrapped': ({}, True),
+    'cascade': (dict(cascade_topk=3), False),
+    'wrapped cascade': (dict(cascade_topk=3), True),
+}
 
-def run_rank(rank, config, work_dir):
-    return make_loop(runner_of(config, work_dir), work_dir).run()
+
+def run_rank(rank, config, folder):
+    """Figures of each case."""
+    runner = runner_of(config, folder)
+    bare = runner.model
+    found = {}
+    for case, (options, wrapped) in CASES.items():
+        runner.model = MMDistributedDataParallel(bare) if wrapped else bare
+        loop = make_loop(runner, Path(folder) / case, **options)
+        found[case] = loop.run()
+        assert loop.model is bare
+    return found
+
+
+@pytest.fixture(scope='module')
+def ranks(config, tmp_path_factory):
+    """What each of two processes returns, and the folder of their files."""
+    work = tmp_path_factory.mktemp('ranks_work')
+    folder = tmp_path_factory.mktemp('ranks')
+    return run_ranks(2, folder, run_rank, config, str(work)), work
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('case', CASES)
 def test_two_processes_find_what_one_finds(
-    config, expected, assert_same_findings, tmp_path
+    make, ranks, expected, tmp_path, case
 ):
-    work = tmp_path / 'work'
-    folder = tmp_path / 'ranks'
-    folder.mkdir()
-    first, second = run_ranks(2, folder, run_rank, config, str(work))
-    assert_same(first, expected)
-    assert second == first
-    assert_same_findings()
-    assert len(files_of(work)) == QUERIES // 2
+    (first, second), work = ranks
+    options, _ = CASES[case]
+    alone = make(**options).run()
+    assert_same(first[case], alone)
+    assert second[case] == first[case]
+    check_same_findings(work / case, tmp_path)
+    assert len(files_of(work / case)) == QUERIES // 2
+    cascade = 'det/boxes' in alone
+    assert cascade == ('cascade' in case)
+    assert (alone == expected) != cascade
 
 
 def test_a_config_tests_a_checkpoint_pair_by_pair(

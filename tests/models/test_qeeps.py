@@ -215,6 +215,27 @@ def test_a_gallery_image_without_its_person_is_named():
         model.loss(inputs, samples)
 
 
+def test_images_that_were_not_paired_are_named():
+    model = make()
+    inputs, samples = pairs(model)
+    samples[3].set_metainfo(dict(pair_identity=1))
+    with pytest.raises(
+        ValueError, match=r'1\.jpg and .*3\.jpg share no identity: .* 2 and 1'
+    ):
+        model.loss(inputs, samples)
+    with pytest.raises(ValueError, match='1 query images and 2 gallery image'):
+        model.loss(inputs[:3], samples[:3])
+
+
+def test_a_plain_data_set_is_refused_with_the_way_out():
+    model = make()
+    scenes = [scene(BOXES[:1], [1], seed=seed) for seed in range(2)]
+    with pytest.raises(
+        ValueError, match=r'0\.jpg belongs to no pair; .*QueryGalleryPairs'
+    ):
+        model.loss(*batch(model, *scenes, training=True))
+
+
 # --- parts switched off
 
 

@@ -273,6 +273,84 @@ def test_a_begun_image_can_be_paired_with_many():
             torch.testing.assert_close(output, full, rtol=1e-5, atol=1e-5)
 
 
+# --- settings of the plain network
+
+
+@pytest.mark.parametrize(
+    ('setting', 'value'),
+    [
+        ('deep_stem', True),
+        ('avg_down', True),
+        ('with_cp', True),
+        (
+            'plugins',
+            [dict(cfg=dict(type='ContextBlock'), position='after_conv3')],
+        ),
+        ('out_indices', (0, 1, 2)),
+        ('out_indices', (1,)),
+        ('strides', (1, 2, 3)),
+    ],
+)
+@DEPTHS
+def test_a_setting_that_pairs_would_not_heed_is_refused(depth, setting, value):
+    with pytest.raises(
+        ValueError, match=rf'QSSEResNet cannot have {setting}='
+    ):
+        QSSEResNet(depth=depth, **{**STAGES, setting: value})
+
+
+def test_all_stages_of_the_default_are_refused_as_several_maps():
+    with pytest.raises(ValueError, match=r'last stage alone, \(3,\)'):
+        QSSEResNet(depth=18)
+
+
+@pytest.mark.parametrize(
+    ('depth', 'options'),
+    [
+        (34, {}),
+        (50, dict(style='caffe')),
+        (18, dict(stem_channels=12)),
+        (50, dict(strides=(1, 2, 1), dilations=(1, 1, 2))),
+        (18, dict(strides=(1, 2, 4))),
+        # whatever stands for the 3x3 convolution
+        (
+            50,
+            dict(dcn=dict(type='Conv2d'), stage_with_dcn=(False, True, True)),
+        ),
+        (
+            18,
+            dict(deep_stem=False, avg_down=False, with_cp=False, plugins=None),
+        ),
+        (
+            18,
+            dict(
+                num_stages=4,
+                strides=(1, 2, 2, 2),
+                dilations=(1, 1, 1, 1),
+                out_indices=(3,),
+            ),
+        ),
+    ],
+    ids=str,
+)
+def test_other_settings_are_heeded_by_pairs_too(depth, options):
+    net = make(depth, gated=False, **options)
+    images = [*draw_images(1, 37, 53), *draw_images(1, 64, 80, seed=2)]
+    padded, sizes = pad(images)
+    with torch.no_grad():
+        outputs = net.forward_pairs(padded, padded, (sizes, sizes))
+        for number, image in enumerate(images):
+            (expected,) = net(image[None])
+            assert expected.std() > 0.1
+            for output in outputs:
+                check_inside(output[number], expected[0])
+
+
+def test_a_misspelt_setting_is_refused():
+    with pytest.raises(TypeError, match='deepstem'):
+        make(deepstem=True)
+
+
 # --- the gate
 
 
