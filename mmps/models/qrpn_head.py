@@ -11,7 +11,7 @@ section 3.3 (QRPN).
 """
 
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import ConfigType, InstanceList
@@ -45,6 +45,8 @@ class QRPNHead(PersonSearchRPNHead):
         other_people_first: Whether anchors on other people (IoU >= 0.5) come
             first among the sampled negatives. The paper samples at random,
             which leaves almost none of them in the mini-batch.
+        num_samples: Anchors of each gallery image that the query score is
+            trained on; None as for the RPN, 256.
         loss_weight: Of the query score.
         kwargs: Of mmdet's ``RPNHead``.
     """
@@ -57,6 +59,7 @@ class QRPNHead(PersonSearchRPNHead):
         merge: str = 'sum',
         query_channels: int | None = None,
         other_people_first: bool = False,
+        num_samples: int | None = None,
         loss_weight: float = 1.0,
         **kwargs,
     ) -> None:
@@ -71,6 +74,13 @@ class QRPNHead(PersonSearchRPNHead):
         self.merge = merge
         self.other_people_first = other_people_first
         self.query_weight = loss_weight
+        if self.train_cfg:
+            sampler = dict(self.train_cfg['sampler'])
+            if num_samples is not None:
+                sampler['num'] = num_samples
+            self.query_sampler = TASK_UTILS.build(
+                sampler, default_args=dict(context=self)
+            )
 
     def _init_layers(self) -> None:
         super()._init_layers()
@@ -167,7 +177,7 @@ class QRPNHead(PersonSearchRPNHead):
                 bboxes=boxes, labels=boxes.new_zeros(len(boxes)).long()
             )
             assigned = self.assigner.assign(priors, people)
-            result = self.sampler.sample(assigned, priors, people)
+            result = self.query_sampler.sample(assigned, priors, people)
             negative = result.neg_inds
             if self.other_people_first:
                 everyone = batch_data_samples[pair].gt_instances.bboxes

@@ -27,6 +27,8 @@ OTHER = [67.857, 17.642, 92.143, 78.358]
 def config(num=256, **options):
     model = model_config('qeeps/qeeps_r18_tiny')
     head = model.rpn_head
+    for name in ('reduction', 'num_samples', 'other_people_first'):
+        head.pop(name)  # what is tested is the default
     head.update(in_channels=CHANNELS, feat_channels=6, **options)
     model.train_cfg.rpn.sampler.num = num
     return head, model.train_cfg, model.test_cfg
@@ -529,3 +531,27 @@ def test_with_other_people_first_a_score_for_them_costs_more():
             logits, [torch.tensor([QUERY])], (6, 8), samples
         )
     assert losses[True] > 1.5 * losses[False]
+
+
+@pytest.mark.parametrize(('asked', 'sampled'), [(None, 64), (16, 16)])
+def test_the_query_score_may_be_trained_on_fewer_anchors(asked, sampled):
+    head = make(num=64, num_samples=asked)
+    counts = []
+    kept = head.query_sampler.sample
+
+    def count(*args):
+        result = kept(*args)
+        counts.append(len(result.pos_inds) + len(result.neg_inds))
+        return result
+
+    head.query_sampler.sample = count
+    feats, query = draw(pairs=1)
+    head.loss_pairs(
+        feats,
+        query,
+        [torch.tensor([QUERY])],
+        gallery([QUERY, OTHER]),
+        proposal_cfg(),
+    )
+    assert counts == [sampled]
+    assert head.sampler.num == 64

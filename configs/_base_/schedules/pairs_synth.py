@@ -9,6 +9,12 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=5e-4),
     clip_grad=dict(max_norm=10.0),
+    paramwise_cfg=dict(
+        custom_keys={
+            'rpn_head.gate': dict(lr_mult=10.0),
+            'rpn_head.qrpn_': dict(lr_mult=10.0),
+        }
+    ),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=50, by_epoch=False),
