@@ -119,7 +119,7 @@ def watch_all(stages: Stages, loop) -> None:
 
 def run_loop(loop, galleries: dict) -> tuple[dict, float, int]:
     """As the test does: results, seconds, RoIs through conv5."""
-    from mmps.evaluation.pair_test_loop import run_pairs
+    from mmps.evaluation.run_pairs import run_pairs
 
     start = now()
     searcher = loop.model.pair_searcher(loop.metric.det_thr, loop.cache_mb)

@@ -4,11 +4,16 @@ Symbols used in this file:
     M   boxes that one query has found, in all images together
 """
 
+import hashlib
 import io
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
+
+from mmps.structures import Query
 
 from .features import Features
 from .pairs import PairFindings
@@ -79,6 +84,33 @@ def behind(
         scores,
         similarity,
     )
+
+
+def fingerprint(
+    weights: Mapping[str, Tensor],
+    queries: Mapping[int, Query],
+    images: Mapping[int, np.ndarray],
+    settings: dict,
+) -> str:
+    """Sixteen characters of all that findings depend on.
+
+    Args:
+        weights: Of the network.
+        queries: Number -> query.
+        images: Number -> images that the query is run on. Of pictures, their
+            names count, which are among the settings.
+        settings: Anything that JSON or ``str`` can tell.
+    """
+    digest = hashlib.sha256()
+    for key, value in sorted(weights.items()):
+        digest.update(key.encode())
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    for number, query in queries.items():
+        for value in ([number, query.image], query.bbox, images[number]):
+            value = np.asarray(value, np.float64)
+            digest.update(f'{value.shape}'.encode() + value.tobytes())
+    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    return digest.hexdigest()[:16]
 
 
 def write_findings(file: Path, findings: dict[int, PairFindings]) -> None:

@@ -6,10 +6,6 @@ a file, so that a killed test goes on with the groups that are not, and several
 processes share the work.
 """
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +29,14 @@ from .pair_findings import (
     behind,
     collect,
     cosines,
+    fingerprint,
     read_findings,
     write_findings,
 )
 from .pairs import images_to_search
 from .person_search_metric import PersonSearchMetric
 from .records import gather
+from .run_pairs import run_pairs
 
 
 @LOOPS.register_module()
@@ -59,8 +57,7 @@ class PairTestLoop(BaseLoop):
             run pairs on the best k alone; the others follow behind them in
             their plain order. None runs all.
         num_queries: Test the first queries alone, to measure speed.
-        fp16: Run the network in half precision (bfloat16 on a CPU), as of
-            mmengine's ``TestLoop``.
+        fp16: Half precision (bfloat16 on a CPU), as of ``TestLoop``.
     """
 
     def __init__(
@@ -182,7 +179,14 @@ class PairTestLoop(BaseLoop):
             total=total, unit=' pairs', disable=None if rank == 0 else True
         ) as progress:
             for group, file, images in runs:
-                found = self._run_group(searcher, images, progress)
+                found = run_pairs(
+                    searcher,
+                    images,
+                    lambda query: self.query_state(searcher, query),
+                    lambda image: self.gallery_state(searcher, image),
+                    self.batch_size,
+                    progress.update,
+                )
                 findings = {}
                 for query in group:
                     findings[query] = collect(images[query], found[query])
@@ -197,19 +201,6 @@ class PairTestLoop(BaseLoop):
                 f'{searcher.cache.peak / 2**20:.0f} of {self.cache_mb:g} MB',
                 logger='current',
             )
-
-    def _run_group(
-        self, searcher, images: dict[int, np.ndarray], progress: tqdm
-    ) -> dict[int, dict]:
-        """Query -> image -> result."""
-        return run_pairs(
-            searcher,
-            images,
-            lambda query: self.query_state(searcher, query),
-            lambda image: self.gallery_state(searcher, image),
-            self.batch_size,
-            progress.update,
-        )
 
     def gallery_state(self, searcher, image: int):
         """What ``searcher`` keeps of a gallery image.
@@ -288,99 +279,23 @@ class PairTestLoop(BaseLoop):
         return features[0]
 
     def _fingerprint(self) -> str:
-        """Of all that the results depend on; of pictures, their names."""
-        digest = hashlib.sha256()
-        for key, value in sorted(self.model.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(value.cpu().contiguous().numpy().tobytes())
         meta = self.dataloader.dataset.metainfo
         wanted = images_to_search(
             select(meta['protocols'], self.metric.protocols),
             len(meta['image_names']),
         )
-        for number, images in wanted.items():
-            query = meta['queries'][number]
-            for value in ([number, query.image], query.bbox, images):
-                value = np.asarray(value, np.float64)
-                digest.update(f'{value.shape}'.encode() + value.tobytes())
-        settings = dict(
-            images=meta['image_names'],
-            protocols=self.metric.protocols,
-            det_thr=self.metric.det_thr,
-            cascade_topk=self.cascade_topk,
-            fp16=self.fp16,
-            model=self.model.pair_settings(),
-            network=self.runner.cfg.model,
-            pipeline=self.runner.cfg.test_dataloader.dataset.pipeline,
+        return fingerprint(
+            self.model.state_dict(),
+            {number: meta['queries'][number] for number in wanted},
+            wanted,
+            dict(
+                images=meta['image_names'],
+                protocols=self.metric.protocols,
+                det_thr=self.metric.det_thr,
+                cascade_topk=self.cascade_topk,
+                fp16=self.fp16,
+                model=self.model.pair_settings(),
+                network=self.runner.cfg.model,
+                pipeline=self.runner.cfg.test_dataloader.dataset.pipeline,
+            ),
         )
-        digest.update(
-            json.dumps(settings, sort_keys=True, default=str).encode()
-        )
-        return digest.hexdigest()[:16]
-
-
-def run_pairs(
-    searcher,
-    images: dict[int, np.ndarray],
-    query_state: Callable[[int], object],
-    gallery_state: Callable[[int], object],
-    batch_size: int,
-    done: Callable[[int], object] = int,
-) -> dict[int, dict]:
-    """Run a group of queries, each image prepared as seldom as it can.
-
-    Args:
-        searcher: Of the model; its cache keeps gallery images.
-        images: Query -> images to run it on.
-        query_state: Query -> what ``searcher.query`` makes of it.
-        gallery_state: Image -> what ``searcher.gallery`` makes of it.
-        batch_size: Pairs at a time.
-        done: Told after each batch how many pairs it had.
-
-    Returns:
-        Query -> image -> result.
-    """
-    found = {query: {} for query in images}
-    states = {}
-    for batch in batched(pairs_in_order(images, searcher.gated), batch_size):
-        pairs = []
-        for query, image in batch:
-            if query not in states:
-                states[query] = query_state(query)
-            gallery = searcher.cache.get(image)
-            if gallery is None:
-                gallery = gallery_state(image)
-                searcher.cache.put(image, gallery)
-            pairs.append((states[query], gallery))
-        results = searcher.search(pairs)
-        for (query, image), result in zip(batch, results, strict=True):
-            found[query][image] = result
-        searcher.cache.shrink()
-        if searcher.gated:  # whole maps, and each query is run at one go
-            states = {query: states[query]}
-        done(len(batch))
-    return found
-
-
-def batched(items: Iterable, size: int) -> Iterator[list]:
-    """Lists of ``size`` items, the last one shorter."""
-    items = iter(items)
-    while batch := list(islice(items, size)):
-        yield batch
-
-
-def pairs_in_order(
-    images: dict[int, np.ndarray], query_by_query: bool
-) -> Iterator[tuple[int, int]]:
-    """Pairs (query, image) so that what is kept is used while it is there.
-
-    Args:
-        images: Of every query of a group.
-        query_by_query: Else image by image.
-    """
-    pairs = [
-        (query, int(i)) for query, wanted in images.items() for i in wanted
-    ]
-    if not query_by_query:
-        pairs.sort(key=lambda pair: pair[1])
-    yield from pairs

@@ -17,82 +17,23 @@ With gates only the stem and the first branch are shared.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import torch
 from mmdet.structures.bbox import bbox2roi, scale_boxes
 from torch import Tensor, nn
 
+from .anchor_choice import select_anchors
 from .bounded_cache import BoundedCache
-from .qrpn_head import select_anchors
-from .qsse_resnet import Mask, Stream
+from .pair_states import (
+    GalleryState,
+    PairResult,
+    QueryState,
+    shapes_of,
+    together,
+)
 
 #: RoIs per call of conv5; bounds memory.
 CHUNK = 128
-
-
-@dataclass
-class QueryState:
-    """What is kept of a query.
-
-    Attributes:
-        box: (1, 4) in input pixels.
-        stream: Of the gated backbone.
-        guide: (1, C) average RoI feature; without gates.
-        embedding: (1, D); without gates.
-    """
-
-    box: Tensor
-    stream: Stream | None = None
-    guide: Tensor | None = None
-    embedding: Tensor | None = None
-
-
-@dataclass
-class GalleryState:
-    """What is kept of a gallery image.
-
-    Attributes:
-        meta: ``img_shape`` and ``scale_factor``.
-        stream: Of the gated backbone.
-        feats: (1, C, h, w); this and the rest without gates.
-        scores: (n,) objectness logits of the RPN.
-        boxes: (n, 4) its boxes in input pixels.
-        row: (n,) long; where ``told`` has the anchor, -1 for nowhere.
-        told: (m, 2), (m, 4) and (m, D): logits, deltas and embeddings.
-    """
-
-    meta: dict
-    stream: Stream | None = None
-    feats: Tensor | None = None
-    scores: Tensor | None = None
-    boxes: Tensor | None = None
-    row: Tensor | None = None
-    told: list[Tensor] = field(default_factory=list)
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of all tensors."""
-        tensors = [self.feats, self.scores, self.boxes, self.row, *self.told]
-        if self.stream is not None:
-            tensors += [self.stream.x, self.stream.branch]
-        return sum(t.nbytes for t in tensors if t is not None)
-
-
-@dataclass
-class PairResult:
-    """What a pair yields.
-
-    Attributes:
-        bboxes: (M, 4) in original pixels of the gallery image.
-        scores: (M,) detection scores.
-        similarity: (M,) probability of being the query's person, or the
-            cosine of the embeddings without QSimNet.
-    """
-
-    bboxes: Tensor
-    scores: Tensor
-    similarity: Tensor
 
 
 class PairSearcher:
@@ -161,7 +102,7 @@ class PairSearcher:
         """Run a batch of pairs; results in the order of the pairs."""
         alike = defaultdict(list)
         for number, (query, gallery) in enumerate(pairs):
-            alike[_shapes(query, gallery)].append(number)
+            alike[shapes_of(query, gallery)].append(number)
         results = [None] * len(pairs)
         run = self._run_gated if self.gated else self._run_cached
         for numbers in alike.values():
@@ -282,8 +223,8 @@ class PairSearcher:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Gallery maps, RoI features of the queries, and what the RPN says."""
         query_map, gallery_map = self.model.backbone.continue_pairs(
-            _together([query.stream for query in queries]),
-            _together([gallery.stream for gallery in galleries]),
+            together([query.stream for query in queries]),
+            together([gallery.stream for gallery in galleries]),
         )
         regions = self.model.roi_head.bbox_roi_extractor(
             (query_map,), bbox2roi([query.box for query in queries])
@@ -347,22 +288,3 @@ class PairSearcher:
         return PairResult(
             scale_boxes(found.bboxes, factor), found.scores, similarity
         )
-
-
-def _shapes(query: QueryState, gallery: GalleryState) -> tuple:
-    """Pairs with equal ones run as one batch."""
-    if gallery.stream is None:
-        return tuple(gallery.feats.shape)
-    return tuple(query.stream.x.shape), tuple(gallery.stream.x.shape)
-
-
-def _together(streams: Sequence[Stream]) -> Stream:
-    """One batch of single images of equal padded size."""
-    return Stream(
-        torch.cat([stream.x for stream in streams]),
-        torch.cat([stream.branch for stream in streams]),
-        Mask(
-            [size for stream in streams for size in stream.mask.sizes],
-            streams[0].mask.padded,
-        ),
-    )

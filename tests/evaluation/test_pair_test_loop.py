@@ -27,8 +27,8 @@ from mmps.evaluation.pair_findings import (
     read_findings,
     write_findings,
 )
-from mmps.evaluation.pair_test_loop import pairs_in_order, run_pairs
 from mmps.evaluation.pairs import PairFindings, images_to_search
+from mmps.evaluation.run_pairs import pairs_in_order, run_pairs
 from mmps.models.bounded_cache import BoundedCache
 from mmps.models.pair_search import PairSearcher
 from mmps.structures import Gallery, Protocol

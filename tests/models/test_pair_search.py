@@ -8,9 +8,10 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox2roi
 from torch import Tensor, nn
 
+from mmps.models.anchor_choice import select_anchors
 from mmps.models.bounded_cache import BoundedCache
-from mmps.models.pair_search import GalleryState, PairSearcher
-from mmps.models.qrpn_head import select_anchors
+from mmps.models.pair_search import PairSearcher
+from mmps.models.pair_states import GalleryState
 from mmps.models.qsse_resnet import Mask, Stream
 from tests.models.build import batch, scene
 from tests.models.test_qeeps import make as make_training

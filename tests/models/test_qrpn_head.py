@@ -11,8 +11,8 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import nn
 
+from mmps.models.anchor_choice import others_first, select_anchors
 from mmps.models.person_search_rpn_head import PersonSearchRPNHead
-from mmps.models.qrpn_head import others_first, select_anchors
 from mmps.structures import UNLABELED
 from tests.models.build import model_config
 

@@ -1,0 +1,73 @@
+"""Run pairs of queries and gallery images, each prepared once."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+import numpy as np
+
+
+def run_pairs(
+    searcher,
+    images: dict[int, np.ndarray],
+    query_state: Callable[[int], object],
+    gallery_state: Callable[[int], object],
+    batch_size: int,
+    done: Callable[[int], object] = int,
+) -> dict[int, dict]:
+    """Run a group of queries, each image prepared as seldom as it can.
+
+    Args:
+        searcher: Of the model; its cache keeps gallery images.
+        images: Query -> images to run it on.
+        query_state: Query -> what ``searcher.query`` makes of it.
+        gallery_state: Image -> what ``searcher.gallery`` makes of it.
+        batch_size: Pairs at a time.
+        done: Told after each batch how many pairs it had.
+
+    Returns:
+        Query -> image -> result.
+    """
+    found = {query: {} for query in images}
+    states = {}
+    for batch in batched(pairs_in_order(images, searcher.gated), batch_size):
+        pairs = []
+        for query, image in batch:
+            if query not in states:
+                states[query] = query_state(query)
+            gallery = searcher.cache.get(image)
+            if gallery is None:
+                gallery = gallery_state(image)
+                searcher.cache.put(image, gallery)
+            pairs.append((states[query], gallery))
+        results = searcher.search(pairs)
+        for (query, image), result in zip(batch, results, strict=True):
+            found[query][image] = result
+        searcher.cache.shrink()
+        if searcher.gated:  # whole maps, and each query is run at one go
+            states = {query: states[query]}
+        done(len(batch))
+    return found
+
+
+def batched(items: Iterable, size: int) -> Iterator[list]:
+    """Lists of ``size`` items, the last one shorter."""
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def pairs_in_order(
+    images: dict[int, np.ndarray], query_by_query: bool
+) -> Iterator[tuple[int, int]]:
+    """Pairs (query, image) so that what is kept is used while it is there.
+
+    Args:
+        images: Of every query of a group.
+        query_by_query: Else image by image.
+    """
+    pairs = [
+        (query, int(i)) for query, wanted in images.items() for i in wanted
+    ]
+    if not query_by_query:
+        pairs.sort(key=lambda pair: pair[1])
+    yield from pairs

@@ -1,0 +1,100 @@
+"""What is kept of the images of a pair, and what a pair yields.
+
+Symbols used in this file:
+    C, h, w     a C4 map
+    n           anchors of an image
+    m           anchors of an image whose RoI the head has seen
+    M           detections of a pair
+    D           size of an embedding
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .qsse_resnet import Mask, Stream
+
+
+@dataclass
+class QueryState:
+    """What is kept of a query.
+
+    Attributes:
+        box: (1, 4) in input pixels.
+        stream: Of the gated backbone.
+        guide: (1, C) average RoI feature; without gates.
+        embedding: (1, D); without gates.
+    """
+
+    box: Tensor
+    stream: Stream | None = None
+    guide: Tensor | None = None
+    embedding: Tensor | None = None
+
+
+@dataclass
+class GalleryState:
+    """What is kept of a gallery image.
+
+    Attributes:
+        meta: ``img_shape`` and ``scale_factor``.
+        stream: Of the gated backbone.
+        feats: (1, C, h, w); this and the rest without gates.
+        scores: (n,) objectness logits of the RPN.
+        boxes: (n, 4) its boxes in input pixels.
+        row: (n,) long; where ``told`` has the anchor, -1 for nowhere.
+        told: (m, 2), (m, 4) and (m, D): logits, deltas and embeddings.
+    """
+
+    meta: dict
+    stream: Stream | None = None
+    feats: Tensor | None = None
+    scores: Tensor | None = None
+    boxes: Tensor | None = None
+    row: Tensor | None = None
+    told: list[Tensor] = field(default_factory=list)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all tensors."""
+        tensors = [self.feats, self.scores, self.boxes, self.row, *self.told]
+        if self.stream is not None:
+            tensors += [self.stream.x, self.stream.branch]
+        return sum(t.nbytes for t in tensors if t is not None)
+
+
+@dataclass
+class PairResult:
+    """What a pair yields.
+
+    Attributes:
+        bboxes: (M, 4) in original pixels of the gallery image.
+        scores: (M,) detection scores.
+        similarity: (M,) probability of being the query's person, or the
+            cosine of the embeddings without QSimNet.
+    """
+
+    bboxes: Tensor
+    scores: Tensor
+    similarity: Tensor
+
+
+def shapes_of(query: QueryState, gallery: GalleryState) -> tuple:
+    """Pairs with equal ones run as one batch."""
+    if gallery.stream is None:
+        return tuple(gallery.feats.shape)
+    return tuple(query.stream.x.shape), tuple(gallery.stream.x.shape)
+
+
+def together(streams: Sequence[Stream]) -> Stream:
+    """One batch of single images of equal padded size."""
+    return Stream(
+        torch.cat([stream.x for stream in streams]),
+        torch.cat([stream.branch for stream in streams]),
+        Mask(
+            [size for stream in streams for size in stream.mask.sizes],
+            streams[0].mask.padded,
+        ),
+    )
