@@ -158,7 +158,8 @@ def save_proposal_sheet(
 
     One line per pair, spread evenly over all of them: the query, the first
     ``top`` proposals of the RPN, those of RPN + QRPN. Green boxes lie on the
-    person, red ones elsewhere; the number is the rank.
+    person, red ones elsewhere; the number is the rank, and the person's is
+    below.
 
     Args:
         cases: See ``evaluation.proposal_recall``.
@@ -178,13 +179,17 @@ def save_proposal_sheet(
         query = queries[case.query]
         tile = _tile(paths[query.image], query.bbox, QUERY, 'query')
         line = [tile]
-        for name, proposals in (
-            ('RPN', case.rpn[:top]),
-            ('RPN + QRPN', case.guided[:top]),
+        for name, proposals, place in (
+            ('RPN', case.rpn[:top], case.rpn_rank),
+            ('RPN + QRPN', case.guided[:top], case.guided_rank),
         ):
             on_person = iou(proposals, case.bbox) >= 0.5
             scene = _scene(
-                paths[case.image], proposals, on_person, tile.shape[0], name
+                paths[case.image],
+                proposals,
+                on_person,
+                tile.shape[0],
+                f'{name}: {f"person at {place}" if place else "not found"}',
             )
             line.append(scene)
         lines.append(np.hstack(line))
