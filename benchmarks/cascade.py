@@ -54,6 +54,7 @@ def main() -> None:
     cfg = load_config(args.config, cfg_options=options)
     cfg.test_evaluator.protocols = [args.protocol]
     loop = load_pair_loop(cfg, args.checkpoint)
+    loop.runner.call_hook('before_run')  # the loggers need it
     report, lines = [], []
     for top in (None, *args.top):
         result, seconds = run(loop, top, args.queries)
