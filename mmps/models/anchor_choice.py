@@ -51,5 +51,10 @@ def select_anchors(scores: Tensor, boxes: Tensor, cfg: ConfigType) -> Tensor:
         order = order[: cfg.nms_pre]
     sides = boxes[order][:, 2:] - boxes[order][:, :2]
     order = order[(sides > cfg.get('min_bbox_size', 0)).all(dim=1)]
-    kept = nms(boxes[order], scores[order], cfg.nms.iou_threshold)
-    return order[kept][: cfg.max_per_img]
+    kept = nms(
+        boxes[order],
+        scores[order],
+        cfg.nms.iou_threshold,
+        max_num=cfg.max_per_img,
+    )
+    return order[kept]

@@ -244,8 +244,13 @@ class PersonSearchRoIHead(StandardRoIHead):
         if score_thr is None:
             score_thr = cfg.score_thr
         kept = torch.nonzero(scores > score_thr).flatten()
-        order = nms(decoded[kept], scores[kept], cfg.nms.iou_threshold)
-        kept = kept[order[: cfg.max_per_img]]
+        order = nms(
+            decoded[kept],
+            scores[kept],
+            cfg.nms.iou_threshold,
+            max_num=cfg.max_per_img,
+        )
+        kept = kept[order]
         result = InstanceData(
             bboxes=decoded[kept],
             scores=scores[kept],

@@ -12,8 +12,10 @@ from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import ConfigType, InstanceList
+from mmengine.structures import InstanceData
 from torch import Tensor
 
+from .anchor_choice import select_anchors
 from .sampled_boxes import SampledBoxes, mean_over_ranks
 
 
@@ -99,6 +101,23 @@ class PersonSearchRPNHead(RPNHead):
             count=count,
         )
         return dict(loss_rpn_cls=loss_cls, loss_rpn_bbox=loss_bbox), sampled
+
+    def _bbox_post_process(
+        self,
+        results: InstanceData,
+        cfg: ConfigType,
+        rescale: bool = False,
+        **kwargs,
+    ) -> InstanceData:
+        """As mmdet's, which suppresses all boxes and keeps the first few."""
+        if rescale:
+            return super()._bbox_post_process(results, cfg, rescale, **kwargs)
+        kept = select_anchors(results.scores, results.bboxes, cfg)
+        return InstanceData(
+            bboxes=results.bboxes[kept],
+            scores=results.scores[kept],
+            labels=torch.zeros_like(kept),
+        )
 
 
 def per_anchor(output: Tensor, size: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 Symbols used in this file:
     N   boxes
-    S   boxes of one block, at most ``BLOCK``
+    S   boxes of one block that no block before suppressed, at most ``BLOCK``
 
 The rule: walk through the boxes from the highest score to the lowest, and
 keep a box unless it overlaps one kept before it by more than the threshold.
@@ -25,7 +25,11 @@ BLOCK = 256
 
 
 def nms(
-    boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0
+    boxes: Tensor,
+    scores: Tensor,
+    iou_threshold: float,
+    offset: int = 0,
+    max_num: int | None = None,
 ) -> Tensor:
     """Return the indices of the kept boxes, highest score first.
 
@@ -39,25 +43,29 @@ def nms(
         iou_threshold: IoU, in [0, 1], above which the lower score goes;
             equal to it stays.
         offset: 0, or 1 if x2 and y2 are the last pixel inside the box.
+        max_num: Stop once so many boxes are kept; what comes after them is
+            not looked at.
 
     Returns:
         (K,) long, K <= N, on the device of ``boxes``.
     """
-    _check(boxes, scores, iou_threshold, offset)
+    _check(boxes, scores, iou_threshold, offset, max_num)
+    max_num = len(boxes) if max_num is None else max_num
     boxes = boxes.detach()
     boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
     if boxes.is_cuda and not offset and _cuda_kernel() is not None:
-        return _cuda_kernel()(boxes, scores.detach().to(boxes), iou_threshold)
-    left = scores.detach().argsort(descending=True, stable=True)
-    kept = [left[:0]]
-    while len(left):
-        block, left = left[:BLOCK], left[BLOCK:]
+        kept = _cuda_kernel()(boxes, scores.detach().to(boxes), iou_threshold)
+        return kept[:max_num]
+    order = scores.detach().argsort(descending=True, stable=True)
+    kept = order[:0]
+    for block in order.split(BLOCK):
+        if len(kept) >= max_num:
+            break
+        clash = _overlap(boxes[kept], boxes[block], iou_threshold, offset)
+        block = block[~clash.any(0)]
         clash = _overlap(boxes[block], boxes[block], iou_threshold, offset)
-        block = block[_survivors(clash)]
-        clash = _overlap(boxes[block], boxes[left], iou_threshold, offset)
-        left = left[~clash.any(0)]
-        kept.append(block)
-    return torch.cat(kept)
+        kept = torch.cat([kept, block[_survivors(clash)]])
+    return kept[:max_num]
 
 
 def _survivors(clash: Tensor) -> Tensor:
@@ -70,7 +78,7 @@ def _survivors(clash: Tensor) -> Tensor:
         (S,) bool.
     """
     clash = clash.triu(1)  # [i, j]: i, of higher score, would suppress j
-    kept = torch.ones_like(clash[0])
+    kept = torch.ones(len(clash), dtype=torch.bool, device=clash.device)
     while True:
         again = ~clash[kept].any(0)
         if torch.equal(again, kept):
@@ -114,7 +122,11 @@ def _cuda_kernel():
 
 
 def _check(
-    boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int
+    boxes: Tensor,
+    scores: Tensor,
+    iou_threshold: float,
+    offset: int,
+    max_num: int | None,
 ) -> None:
     """Refuse what would give a wrong answer or an unreadable error."""
     if boxes.dim() != 2 or boxes.shape[1] != 4:
@@ -132,3 +144,5 @@ def _check(
         )
     if offset not in (0, 1):
         raise ValueError(f'offset must be 0 or 1, got {offset}')
+    if max_num is not None and max_num < 0:
+        raise ValueError(f'max_num must be at least 0, got {max_num}')

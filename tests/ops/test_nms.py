@@ -93,9 +93,13 @@ def crowds(draw):
     return boxes, scores, threshold, draw(st.integers(0, 1))
 
 
-@given(crowds(), st.sampled_from([1, 2, 5, 256]))
+@given(
+    crowds(),
+    st.sampled_from([1, 2, 5, 256]),
+    st.sampled_from([None, 0, 1, 3, 100]),
+)
 @settings(max_examples=400, deadline=None, derandomize=True)
-def test_any_crowd_in_any_block_size(crowd, block):
+def test_any_crowd_in_any_block_size(crowd, block, max_num):
     boxes, scores, threshold, offset = crowd
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, 'BLOCK', block)
@@ -104,8 +108,10 @@ def test_any_crowd_in_any_block_size(crowd, block):
             torch.tensor(scores, dtype=torch.float32),
             threshold,
             offset,
+            max_num,
         )
-    assert kept.tolist() == by_loops(boxes, scores, threshold, offset)
+    expected = by_loops(boxes, scores, threshold, offset)
+    assert kept.tolist() == expected[:max_num]
 
 
 @pytest.mark.parametrize('offset', [0, 1])
@@ -157,6 +163,7 @@ def test_inputs_are_left_alone_and_may_need_gradients():
         ({'iou_threshold': 1.5}, 'got 1.5'),
         ({'iou_threshold': -0.5}, 'got -0.5'),
         ({'offset': 2}, 'offset must be 0 or 1, got 2'),
+        ({'max_num': -1}, 'max_num must be at least 0, got -1'),
     ],
 )
 def test_wrong_input_is_named(change, message):
@@ -177,4 +184,7 @@ def test_gpu_equals_cpu(with_torchvision, monkeypatch):
         monkeypatch.setattr(module, '_cuda_kernel', lambda: None)
     boxes, scores = make_boxes(2000)
     expected = nms(boxes, scores, 0.5)
-    assert torch.equal(nms(boxes.cuda(), scores.cuda(), 0.5).cpu(), expected)
+    boxes, scores = boxes.cuda(), scores.cuda()
+    for max_num in (None, 10):
+        kept = nms(boxes, scores, 0.5, max_num=max_num).cpu()
+        assert torch.equal(kept, expected[:max_num])
