@@ -30,6 +30,8 @@ setup(
         'rich>=13',
         'tqdm>=4.66',
         'requests>=2.31',
+        'safetensors>=0.4',
+        'pyyaml>=6',
     ],
     # Not required above: pip would install it over a compiled mmcv.
     extras_require={'lite': ['mmcv-lite>=2.1,<2.2']},

@@ -6,7 +6,7 @@ registers its parts in mmdet's registries; a config does this by
 """
 
 from . import compat  # isort: skip  must come before any import of mmdet
-from . import datasets, distillation, engine, evaluation, models
+from . import datasets, distillation, engine, evaluation, models, zoo
 
 __version__ = '0.1.0'
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     'engine',
     'evaluation',
     'models',
+    'zoo',
 ]

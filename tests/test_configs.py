@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmps.distillation import read_table
 from mmps.distillation.teacher import check_pair
 from mmps.engine.key_report import check_state_dict
+from mmps.zoo import load_index
 from tests.datasets.synthetic.sets import make_prw
 from tests.models.build import batch, scene
 from tests.models.torchvision_names import torchvision_state
@@ -145,8 +146,11 @@ def test_a_distilled_student_has_the_teachers_of_its_name(path):
         assert distiller.checkpoint == checkpoint
     if name['table'] and data != '_tiny':
         method, depth = re.fullmatch(r'(\D+)(\d+)', name['table']).groups()
-        teacher, checkpoint = trained(f'{method}_r{depth}{data}')
+        name = f'{method}_r{depth}{data}'
+        teacher, checkpoint = trained(name)
         assert teacher.model.backbone.depth == int(depth)
+        if load_index().find(name).table:
+            checkpoint = f'zoo://{name}'
         assert cfg.custom_hooks[0].teacher == checkpoint
         oim = (c.model.roi_head.oim_head for c in (cfg, teacher))
         student, teacher = ((o.feat_dim, o.loss_oim.num_ids) for o in oim)

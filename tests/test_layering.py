@@ -14,7 +14,8 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     'engine': {'seeding'},
     'datasets': {'structures', 'seeding'},
     'models': {'structures', 'ops'},
-    'distillation': {'structures', 'models', 'engine'},
+    'zoo': {'engine'},
+    'distillation': {'structures', 'models', 'engine', 'zoo'},
     'evaluation': {'structures'},
 }
 PURE = ['search.py', 'detection.py', 'cbgm.py']

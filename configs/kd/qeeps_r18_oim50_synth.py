@@ -2,8 +2,6 @@
 _base_ = '../qeeps/qeeps_r18_synth.py'
 
 model = dict(roi_head=dict(oim_head=dict(loss_oim=dict(loss_weight=0.1))))
-custom_hooks = [
-    dict(type='FrozenLUTHook', teacher='work_dirs/oim_r50_synth/epoch_8.pth')
-]
+custom_hooks = [dict(type='FrozenLUTHook', teacher='zoo://oim_r50_synth')]
 # This project's choice: a start that has learnt against this very table.
 load_from = 'work_dirs/oim_r18_oim50_synth/epoch_8.pth'

@@ -35,8 +35,8 @@ class FrozenLUTHook(Hook):
     teacher's.
 
     Args:
-        teacher: Path or address of a training checkpoint, of published
-            weights, or of a table file of ``tools/lut.py``.
+        teacher: Path or address of a training checkpoint or of a table file
+            of ``tools/lut.py``; ``zoo://NAME`` for a released table.
         trust_order: Whether a table without identity names may be used as it
             is: row r is then taken to be identity r of the training set.
     """

@@ -4,8 +4,8 @@ Symbols used in this file:
     P   labelled training identities = rows of the table
     D   size of an embedding
 
-A table is read from a training checkpoint, from published weights, or from a
-small file of its own:
+A table is read from a training checkpoint, or from a small file of its own,
+which is also what the zoo has:
 
     table            (P, D) float16 or float32
     identity_names   list of P strings, row by row
@@ -26,6 +26,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from mmps.engine import CheckpointError, write_atomically
+from mmps.zoo import is_address, table_file
 
 _SHOWN = 5
 _TABLE_KEY = 'loss_oim.table'
@@ -116,14 +117,17 @@ def read_table(source: str | Path) -> IdentityTable:
     """Read and check a table.
 
     Args:
-        source: Path or address of a training checkpoint, of published
-            weights or of a table file.
+        source: Path or address of a training checkpoint or of a table file;
+            ``zoo://NAME`` is the table file of that entry.
 
     Raises:
         CheckpointError: The file cannot be read, has no table, or the table
             has rows that are zero or not finite (they are named).
     """
-    checkpoint = CheckpointLoader.load_checkpoint(str(source), 'cpu')
+    place = str(source)
+    if is_address(source):
+        place = str(table_file(place))
+    checkpoint = CheckpointLoader.load_checkpoint(place, 'cpu')
     if isinstance(checkpoint.get('table'), Tensor):
         rows, names = checkpoint['table'], checkpoint.get('identity_names')
         origin = str(checkpoint.get('origin', 'a table file'))

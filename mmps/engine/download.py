@@ -6,13 +6,14 @@ checked. Until then it is ``<name>.partial``, which an interrupted download
 leaves behind and the next one continues.
 
 One process downloads, others that want the same file wait for it: the ranks
-of a node need no barrier.
+of a node need no barrier. A ``file://`` address is copied in the same way.
 """
 
 import contextlib
 import hashlib
 import os
 import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,12 +22,14 @@ from mmengine.logging import print_log
 from .atomic import rename_durably
 from .checkpoint_io import check_sha256, hash_in_name
 from .errors import CheckpointError
-from .ranged_get import pull_all, size_of
+from .ranged_get import cannot_write, pull_all, size_of
 
 try:
     import fcntl
 except ImportError:  # not on this system: two processes may both download
     fcntl = None
+
+_SCHEMES = ('http', 'https', 'file')
 
 
 def cache_dir() -> Path:
@@ -38,8 +41,10 @@ def file_name(url: str) -> str:
     """Return the last part of an address, without what follows a '?'."""
     parts = urllib.parse.urlsplit(url)
     name = urllib.parse.unquote(parts.path).rsplit('/', 1)[-1]
-    if parts.scheme not in ('http', 'https') or name in ('', '.', '..'):
-        raise CheckpointError(url, 'not the http or https address of a file')
+    if parts.scheme not in _SCHEMES or name in ('', '.', '..'):
+        raise CheckpointError(
+            url, f'not the address of a file ({", ".join(_SCHEMES)})'
+        )
     return name
 
 
@@ -56,7 +61,7 @@ def fetch(
     """Return the cached file of an address, downloading it if need be.
 
     Args:
-        url: http or https.
+        url: http, https or file.
         sha256: First 8 or more hex digits; taken from the name if None.
         check: Raises CheckpointError if the file is not what it should be;
             called before the file enters the cache.
@@ -86,7 +91,10 @@ def fetch(
         while True:
             continued = size_of(partial) > 0
             known = sha256 is not None
-            length = pull_all(url, partial, known, timeout, tries, pause)
+            if url.startswith('file:'):
+                length = _copy(url, partial)
+            else:
+                length = pull_all(url, partial, known, timeout, tries, pause)
             try:
                 _verify(partial, length, sha256, check)
                 break
@@ -96,6 +104,20 @@ def fetch(
                     raise _refused(url, error) from error
         rename_durably(partial, target)
         return target
+
+
+def _copy(url: str, partial: Path) -> int:
+    """Copy a file of this machine; returns its length."""
+    source = urllib.request.url2pathname(urllib.parse.urlsplit(url).path)
+    try:
+        content = Path(source).read_bytes()
+    except OSError as error:
+        raise CheckpointError(url, error.strerror or str(error)) from error
+    try:
+        partial.write_bytes(content)
+    except OSError as error:
+        raise cannot_write(partial, error) from error
+    return len(content)
 
 
 def _verify(partial: Path, length: int | None, sha256: str | None, check):

@@ -29,6 +29,7 @@ def overview(report: KeyReport) -> str:
     """
     differing = [key for key, _, _ in report.differing]
     ours = [*report.matched, *report.missing, *differing, *report.counters]
+    ours += report.left_out
     whole = Counter(_module(key, 1) for key in ours)
     matched = Counter(_module(key, 1) for key in report.matched)
     # a counter that a known BatchNorm lacks; others are new with their layer
@@ -44,6 +45,7 @@ def overview(report: KeyReport) -> str:
         ('new', new),
         ('new, of another shape in the checkpoint', differing),
         ('new, counters of steps', counters),
+        ('new, as training starts', report.left_out),
         ('not used', report.unexpected),
     ):
         lines += _line(origin, Counter(_module(key, 2) for key in keys))

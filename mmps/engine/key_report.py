@@ -23,6 +23,8 @@ class KeyReport:
         differing: (key, shape in the model, shape in the checkpoint).
         counters: BatchNorm's step counters, keys of the model alone; none of
             ``missing``.
+        left_out: Keys of the model alone of what ``training_only`` finds;
+            none of ``missing``.
     """
 
     matched: tuple[str, ...]
@@ -30,6 +32,7 @@ class KeyReport:
     unexpected: tuple[str, ...]
     differing: tuple[tuple[str, tuple, tuple], ...]
     counters: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def fits(self) -> bool:
@@ -87,12 +90,19 @@ def compare_keys(
     """Compare without changing either.
 
     A 'module.' in front (a model saved inside DDP) is dropped as mmengine
-    does, and BatchNorm's step counters may be missing (models of before 2019).
+    does, and BatchNorm's step counters may be missing (models of before 2019),
+    as may all of a module that is for training only (published weights).
     What a module saves by ``get_extra_state`` has no shape to compare.
     """
     theirs = {_unwrapped(key): value for key, value in state_dict.items()}
     ours = model.state_dict()
-    alone = [key for key in ours if key not in theirs]
+    absent = tuple(
+        prefix
+        for prefix in training_only(model)
+        if not any(key.startswith(prefix) for key in theirs)
+    )
+    left_out = tuple(key for key in ours if key.startswith(absent))
+    alone = [key for key in ours if key not in {*theirs, *left_out}]
     matched, differing = [], []
     for key in ours.keys() & theirs.keys():
         shapes = [tuple(getattr(d[key], 'shape', ())) for d in (ours, theirs)]
@@ -106,6 +116,20 @@ def compare_keys(
         unexpected=tuple(key for key in theirs if key not in ours),
         differing=tuple(sorted(differing)),
         counters=tuple(k for k in alone if k.endswith(_COUNTER)),
+        left_out=left_out,
+    )
+
+
+def training_only(model: nn.Module) -> tuple[str, ...]:
+    """Prefixes of keys that a network is tested without.
+
+    Those of modules with a true attribute ``training_only``, as the lookup
+    table and queue of OIM.
+    """
+    return tuple(
+        f'{name}.'
+        for name, module in model.named_modules()
+        if getattr(module, 'training_only', False)
     )
 
 

@@ -8,6 +8,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from tqdm import tqdm
+
 from .errors import CheckpointError
 
 _RETRY = (408, 429, 500, 502, 503, 504)
@@ -91,17 +93,27 @@ def _pull(
         if append and not _starts_at(reply, have):
             partial.unlink(missing_ok=True)
             raise _Interrupted('another range than asked for', None)
-        _append(url, reply, partial, append, validator)
+        with tqdm(
+            desc=partial.stem,
+            total=total,
+            initial=have if append else 0,
+            unit='B',
+            unit_scale=True,
+            disable=None,  # where no one looks
+        ) as progress:
+            _append(reply, partial, append, validator, progress)
     if total is not None and size_of(partial) != total:
         raise _Interrupted(f'{total:,} bytes promised', validator)
     return total
 
 
-def _append(url, reply, partial: Path, append: bool, validator) -> None:
+def _append(
+    reply, partial: Path, append: bool, validator: str | None, progress: tqdm
+) -> None:
     try:
         file = open(partial, 'ab' if append else 'wb')  # noqa: SIM115
     except OSError as error:
-        raise _cannot_write(partial, error) from error
+        raise cannot_write(partial, error) from error
     with file:
         while True:
             try:
@@ -111,15 +123,16 @@ def _append(url, reply, partial: Path, append: bool, validator) -> None:
                 raise _Interrupted(str(error), validator) from error
             if not block:
                 break
+            progress.update(len(block))
             try:
                 file.write(block)
             except OSError as error:
-                raise _cannot_write(partial, error) from error
+                raise cannot_write(partial, error) from error
         try:
             file.flush()
             os.fsync(file.fileno())
         except OSError as error:
-            raise _cannot_write(partial, error) from error
+            raise cannot_write(partial, error) from error
 
 
 def _refuse_web_page(url: str, reply) -> None:
@@ -142,7 +155,8 @@ def _starts_at(reply, offset: int) -> bool:
     return match is not None and int(match[1]) == offset
 
 
-def _cannot_write(path: Path, error: OSError) -> CheckpointError:
+def cannot_write(path: Path, error: OSError) -> CheckpointError:
+    """The error of a disk that is full or read-only."""
     return CheckpointError(
         path,
         f'cannot be written: {error.strerror or error}',

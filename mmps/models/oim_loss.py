@@ -74,6 +74,9 @@ class OIMLoss(nn.Module):
             until then; True refuses to be frozen; False never moves a row.
     """
 
+    #: Published weights come without table, queue and names.
+    training_only = True
+
     def __init__(
         self,
         *,

@@ -1,0 +1,110 @@
+"""Bring released files: from mirrors, verified, into the cache.
+
+``$MMPS_ZOO_URL`` names mirrors, http, https or file, with blanks between
+them; they are asked in turn, then the repository's own files.
+"""
+
+import os
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from mmps.engine import CheckpointError, cache_dir, fetch
+
+from .index import Entry, Index, ReleasedFile, load_index
+
+_SCHEME = 'zoo://'
+
+
+def is_address(source: object) -> bool:
+    """Whether this is ``zoo://NAME``."""
+    return str(source).startswith(_SCHEME)
+
+
+def mirrors(root: Path) -> list[str]:
+    """Addresses below which the files of the zoo may be, best first.
+
+    Args:
+        root: Of the index.
+    """
+    named = os.environ.get('MMPS_ZOO_URL', '').split()
+    for address in named:
+        if not address.startswith(('http://', 'https://', 'file://')):
+            raise CheckpointError(
+                'MMPS_ZOO_URL',
+                f'{address!r} is no http, https or file address',
+                'For a folder: MMPS_ZOO_URL=file:///path/of/folder',
+            )
+    return [
+        *(address.rstrip('/') for address in named),
+        root.resolve().as_uri(),
+    ]
+
+
+def fetch_file(file: ReleasedFile, index: Index) -> Path:
+    """Return the path of a released file in the cache.
+
+    Args:
+        file: Of an entry.
+        index: Of that entry.
+
+    Raises:
+        CheckpointError: No mirror has it intact; says what each answered.
+    """
+    refused = []
+    for address in mirrors(index.root):
+        url = f'{address}/{file.path}'
+        try:
+            return fetch(
+                url, sha256=file.sha256, folder=cache_dir() / 'zoo', tries=3
+            )
+        except CheckpointError as error:
+            refused.append(f'{error.file}: {error.problem}')
+            print_log(f'{url}: {error.problem}', logger='current')
+    raise CheckpointError(
+        file.path,
+        '\n  '.join(['no mirror has it', *refused]),
+        'Set MMPS_ZOO_URL to a mirror, or download the file yourself and '
+        'give its path',
+    )
+
+
+def weights_file(name: str, index: Index | None = None) -> Path:
+    """Path of the weights of an entry, downloaded if need be.
+
+    Args:
+        name: Of the entry; ``zoo://`` in front is fine.
+        index: The default one if None.
+
+    Raises:
+        CheckpointError: Unknown, not released, or nowhere to be had.
+    """
+    index = index or load_index()
+    entry = index.find(name)
+    if entry.weights is None:
+        raise _not_released(entry, 'weights are')
+    return fetch_file(entry.weights, index)
+
+
+def table_file(name: str, index: Index | None = None) -> Path:
+    """The same for its lookup table."""
+    index = index or load_index()
+    entry = index.find(name)
+    if entry.table is None:
+        raise _not_released(entry, 'lookup table is')
+    return fetch_file(entry.table, index)
+
+
+def resolve(address: str) -> tuple[Path, Path]:
+    """Paths of config and weights of ``zoo://NAME``."""
+    index = load_index()
+    weights = weights_file(address, index)
+    return index.root / index.find(address).config, weights
+
+
+def _not_released(entry: Entry, what: str) -> CheckpointError:
+    return CheckpointError(
+        f'{_SCHEME}{entry.name}',
+        f'its {what} not released',
+        f'Train it: {entry.train_command}',
+    )

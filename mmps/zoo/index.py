@@ -1,0 +1,203 @@
+"""What there is: one entry per config, read from the metafiles.
+
+``model-index.yml`` lists a ``metafile.yml`` per folder of configs, in the
+format of OpenMMLab that ``mim`` reads. Besides its keys, ours are
+
+    Paper Results   what the paper reports
+    Weights         path of the file, below the address of a mirror
+    SHA256, Size    of the weights; 64 hex digits, bytes
+    Table           File, SHA256, Size of the lookup table
+    Log             scalars of the training
+    Runs            how often it was trained for the results, if not once
+
+An entry without ``Weights`` is not released.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+
+from mmps.engine import CheckpointError
+
+_INDEX = 'model-index.yml'
+_SHA256 = re.compile('[0-9a-f]{64}')
+#: Data that anyone can draw, by the last part of a config's name.
+_DRAWN = ('synth', 'tiny')
+
+
+@dataclass(frozen=True)
+class ReleasedFile:
+    """A file of the zoo.
+
+    Attributes:
+        path: Below the address of a mirror.
+        sha256: 64 hex digits.
+        size: Bytes.
+    """
+
+    path: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One config and what is known of it.
+
+    Attributes:
+        name: That of the config file, without '.py'.
+        config: Path of the config below the root of the index.
+        collection: Method.
+        metadata: Training data, epochs, seed, commit, hardware, ...
+        paper: Data set -> metric -> figure in percent, of the paper.
+        results: The same, ours; empty if it was not trained.
+        weights: None if it is not released.
+        table: Lookup table, None if it is not released.
+        log: Path of the scalars of the training, '' if there are none.
+    """
+
+    name: str
+    config: str
+    collection: str
+    metadata: Mapping
+    paper: Mapping[str, Mapping[str, float]]
+    results: Mapping[str, Mapping[str, float]]
+    weights: ReleasedFile | None
+    table: ReleasedFile | None
+    log: str
+
+    @property
+    def train_command(self) -> str:
+        """What trains it."""
+        if self.name.endswith(_DRAWN):
+            return f'python tools/train.py {self.config} --amp'
+        return f'tools/dist_train.sh {self.config} 8 --auto-scale-lr'
+
+
+@dataclass(frozen=True)
+class Index:
+    """All entries.
+
+    Attributes:
+        root: Folder of ``model-index.yml``.
+        entries: By name.
+    """
+
+    root: Path
+    entries: Mapping[str, Entry]
+
+    def find(self, name: str) -> Entry:
+        """Return an entry; ``zoo://`` in front is fine.
+
+        Raises:
+            CheckpointError: There is none; names the most similar ones.
+        """
+        name = name.removeprefix('zoo://')
+        if name not in self.entries:
+            close = difflib.get_close_matches(name, self.entries, 3)
+            hint = f'Did you mean {" or ".join(close)}? ' if close else ''
+            raise CheckpointError(
+                f'zoo://{name}',
+                f'not one of the {len(self.entries)} names of the zoo',
+                f'{hint}`python tools/zoo.py list` shows all',
+            )
+        return self.entries[name]
+
+
+def find_root() -> Path:
+    """The folder of the index: the repository, else inside the package."""
+    package = Path(__file__).parents[1]
+    for root in (package.parent, package / '.mim'):
+        if (root / _INDEX).is_file():
+            return root
+    raise CheckpointError(
+        package / '.mim' / _INDEX,
+        'no such file: this mmps was installed without its zoo',
+        'Install it from a clone: pip install -e .',
+    )
+
+
+def load_index(root: Path | None = None) -> Index:
+    """Read the metafiles.
+
+    Args:
+        root: Folder of ``model-index.yml``, ``find_root()`` if None.
+
+    Raises:
+        CheckpointError: A file is missing or a key is wrong; names both.
+    """
+    return _load_index(root or find_root())
+
+
+@lru_cache(maxsize=4)
+def _load_index(root: Path) -> Index:
+    entries = {}
+    for part in _read(root / _INDEX).get('Import', []):
+        path = root / part
+        for model in _read(path).get('Models', []):
+            entry = _entry(model, path)
+            if entry.name in entries:
+                raise CheckpointError(path, f'{entry.name} is listed twice')
+            entries[entry.name] = entry
+    return Index(root, entries)
+
+
+def _read(path: Path) -> dict:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise CheckpointError(path, f'cannot be read: {error}') from error
+    if not isinstance(content, dict):
+        raise CheckpointError(path, 'is not a mapping of keys to values')
+    return content
+
+
+def _entry(model: dict, path: Path) -> Entry:
+    name = model.get('Name', '?')
+    for key in ('Name', 'In Collection', 'Config'):
+        if not isinstance(model.get(key), str):
+            raise CheckpointError(path, f'entry {name}: {key} is missing')
+    weights = table = None
+    if 'Weights' in model:
+        weights = _file(model, 'Weights', f'{name}', path)
+    if 'Table' in model:
+        table = _file(model['Table'], 'File', f'{name}: Table', path)
+    return Entry(
+        name=name,
+        config=model['Config'],
+        collection=model['In Collection'],
+        metadata=model.get('Metadata', {}),
+        paper=_results(model, 'Paper Results', path),
+        results=_results(model, 'Results', path),
+        weights=weights,
+        table=table,
+        log=model.get('Log', ''),
+    )
+
+
+def _results(model: dict, key: str, path: Path) -> dict[str, dict]:
+    """Data set -> metrics of all tasks."""
+    found: dict[str, dict] = {}
+    for result in model.get(key, []):
+        if not {'Dataset', 'Metrics'} <= set(result):
+            raise CheckpointError(
+                path, f'{model["Name"]}: {key} needs Dataset and Metrics'
+            )
+        found.setdefault(result['Dataset'], {}).update(result['Metrics'])
+    return found
+
+
+def _file(record: dict, key: str, what: str, path: Path) -> ReleasedFile:
+    name, sha256, size = (record.get(k) for k in (key, 'SHA256', 'Size'))
+    if not isinstance(name, str) or name.startswith('/') or '..' in name:
+        raise CheckpointError(path, f'{what}: {key} is not a relative path')
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        raise CheckpointError(path, f'{what}: SHA256 needs 64 hex digits')
+    if type(size) is not int or size < 1:
+        raise CheckpointError(path, f'{what}: Size needs a number of bytes')
+    return ReleasedFile(name, sha256, size)

@@ -1,0 +1,128 @@
+"""The zoo as text, for the command line."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmps.engine import CheckpointError
+
+from .fetching import fetch_file, table_file, weights_file
+from .index import Entry, Index, ReleasedFile
+
+_WIDTH = 79
+
+
+def overview(index: Index, released: bool = False) -> str:
+    """One line per entry.
+
+    Args:
+        index: Of the entries.
+        released: Leave out those without weights.
+    """
+    lines = []
+    for entry in index.entries.values():
+        if released and entry.weights is None:
+            continue
+        size = 'not released'
+        if entry.weights is not None:
+            size = f'{entry.weights.size / 1e6:.1f} MB'
+        if entry.table is not None:
+            size += ', table'
+        lines.append(f'{entry.name:28} {_headline(entry):32} {size}')
+    return '\n'.join(lines)
+
+
+def details(entry: Entry, index: Index) -> str:
+    """All that is known of an entry.
+
+    Args:
+        entry: Of the index.
+        index: Says where the config lies.
+    """
+    lines = [
+        f'name      {entry.name}',
+        f'method    {entry.collection}',
+        f'config    {index.root / entry.config}',
+        *_file('weights', entry.weights, entry),
+        *_file('table', entry.table, entry),
+    ]
+    if entry.log:
+        lines.append(f'log       {index.root / entry.log}')
+    lines.append(f'train     {entry.train_command}')
+    for title, results in (('paper', entry.paper), ('ours', entry.results)):
+        for data, metrics in results.items():
+            figures = ', '.join(f'{k} {v}' for k, v in metrics.items())
+            lines.append(f'{title:9} {data}: {figures}')
+    for key, value in entry.metadata.items():
+        lines += textwrap.wrap(
+            f'{key}: {value}', _WIDTH, subsequent_indent='    '
+        )
+    return '\n'.join(lines)
+
+
+def download(names: Sequence[str], index: Index) -> list[Path]:
+    """Bring all files of entries into the cache.
+
+    Args:
+        names: Of entries with weights or a table.
+        index: Of the entries.
+
+    Returns:
+        Where they are now.
+
+    Raises:
+        CheckpointError: Unknown, not released, or nowhere to be had.
+    """
+    entries = [index.find(name) for name in names]
+    found = []
+    for entry in entries:
+        if entry.weights is not None or entry.table is None:
+            found.append(weights_file(entry.name, index))
+        if entry.table is not None:
+            found.append(table_file(entry.name, index))
+    return found
+
+
+def verify(names: Sequence[str], index: Index) -> int:
+    """Bring every released file, check it and say so.
+
+    Args:
+        names: Of entries; all if empty.
+        index: Of the entries.
+
+    Returns:
+        How many are not what they should be, or not to be had.
+    """
+    entries = [index.find(name) for name in names] or index.entries.values()
+    bad = good = 0
+    for entry in entries:
+        for file in filter(None, (entry.weights, entry.table)):
+            try:
+                fetch_file(file, index)
+            except CheckpointError as error:
+                bad += 1
+                print(f'BAD  {entry.name}: {error}')
+            else:
+                good += 1
+                print(f'ok   {file.path}  sha256 {file.sha256[:16]}...')
+    print(f'{good} files are as released, {bad} are not')
+    return bad
+
+
+def _headline(entry: Entry) -> str:
+    """The first figures of an entry."""
+    for data, metrics in entry.results.items():
+        if metrics:
+            figures = ' / '.join(str(v) for v in list(metrics.values())[:2])
+            return f'{data}: {figures}'
+    return 'not run'
+
+
+def _file(what: str, file: ReleasedFile | None, entry: Entry) -> list[str]:
+    if file is None:
+        return [f'{what:9} not released'] if what == 'weights' else []
+    return [
+        f'{what:9} {file.path}, {file.size:,} bytes',
+        f'          sha256 {file.sha256}',
+        f'          zoo://{entry.name}',
+    ]

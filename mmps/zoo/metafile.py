@@ -1,0 +1,83 @@
+"""Write to a metafile what was trained, published and measured."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from mmps.engine import CheckpointError, write_atomically
+
+from .index import ReleasedFile
+
+#: Of a test, in this order; the others are counts.
+_SEARCH = ('mAP', 'top-1', 'top-5', 'top-10')
+_DETECTION = ('AP', 'recall')
+
+
+def dumps(content: Mapping) -> str:
+    """The one way in which a metafile is written."""
+    return yaml.safe_dump(
+        content, sort_keys=False, allow_unicode=True, width=79
+    )
+
+
+def file_record(file: ReleasedFile, key: str) -> dict:
+    """As the metafile has it; ``key`` is that of the path."""
+    return {key: file.path, 'SHA256': file.sha256, 'Size': file.size}
+
+
+def results_of(result: Mapping[str, float], data: str) -> list[dict]:
+    """Figures of a test in percent, as they are printed.
+
+    Args:
+        result: Of ``run_test``, such as 'G100/mAP', in [0, 1].
+        data: Name of the data set.
+    """
+    tables: dict[str, dict[str, float]] = {}
+    for key, value in result.items():
+        protocol, _, metric = key.partition('/')
+        wanted = _DETECTION if protocol == 'det' else _SEARCH
+        if metric in wanted and value is not None and not math.isnan(value):
+            row = tables.setdefault(protocol, {})
+            row[metric] = float(f'{100 * value:.1f}')
+    return [
+        {
+            'Task': 'Object Detection'
+            if protocol == 'det'
+            else 'Person Search',
+            'Dataset': data if protocol == 'det' else f'{data}, {protocol}',
+            'Metrics': metrics,
+        }
+        for protocol, metrics in tables.items()
+    ]
+
+
+def record(path: Path, name: str, updates: Mapping) -> None:
+    """Change one entry of a metafile.
+
+    Args:
+        path: Of the metafile.
+        name: Of the entry.
+        updates: Keys and their new values; ``Metadata`` is merged.
+
+    Raises:
+        CheckpointError: There is no such file or entry.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise CheckpointError(path, f'cannot be read: {error}') from error
+    for model in content['Models']:
+        if model['Name'] == name:
+            break
+    else:
+        raise CheckpointError(
+            path,
+            f'has no entry {name}',
+            'Add one with Name, In Collection, Config and Metadata',
+        )
+    metadata = {**model.get('Metadata', {}), **updates.get('Metadata', {})}
+    model.update(updates)
+    model['Metadata'] = metadata
+    write_atomically(path, dumps(content).encode())

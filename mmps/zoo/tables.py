@@ -1,0 +1,131 @@
+"""Tables of the zoo in Markdown, between marks that stay in the page:
+
+    <!-- zoo: oim_r50 oim_r18 -->
+    (the table)
+    <!-- /zoo -->
+
+The mark names entries in the order of the rows; ``*`` and ``?`` stand for any
+letters, and an entry is never repeated in a table.
+"""
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mmps.engine import CheckpointError
+
+from .index import Entry, Index
+
+_TABLE = re.compile(
+    r'(<!-- zoo: (?P<names>[^>]+?) -->\n).*?(<!-- /zoo -->)', re.DOTALL
+)
+_HEAD = (
+    *('config', 'lambda_oim', 'KD', 'teacher'),
+    *('paper: search', 'paper: detection', 'ours: search', 'ours: detection'),
+    'weights',
+)
+#: Of several protocols this one is shown.
+_SHOWN = ('G100', 'mini', 'regular')
+
+
+def pages(root: Path) -> Iterator[Path]:
+    """Pages that may hold tables."""
+    yield root / 'README.md'
+    yield from sorted((root / 'docs').glob('*.md'))
+    yield from sorted((root / 'configs').glob('*/README.md'))
+
+
+def fill(page: Path, index: Index) -> str:
+    """Text of a page with its tables made anew.
+
+    Args:
+        page: A Markdown file.
+        index: Of the entries.
+
+    Raises:
+        CheckpointError: A mark names nothing.
+    """
+
+    def table(match: re.Match) -> str:
+        entries = _named(match['names'].split(), index, page)
+        lines = _render(entries, index, page)
+        return f'{match[1]}\n{lines}\n\n{match[3]}'
+
+    return _TABLE.sub(table, page.read_text())
+
+
+def _named(patterns: list[str], index: Index, page: Path) -> list[Entry]:
+    entries: dict[str, Entry] = {}
+    for pattern in patterns:
+        names = fnmatch.filter(index.entries, pattern)
+        if not names:
+            raise CheckpointError(page, f'no entry of the zoo is {pattern}')
+        entries.update({name: index.entries[name] for name in names})
+    return list(entries.values())
+
+
+def _render(entries: list[Entry], index: Index, page: Path) -> str:
+    rows = [_row(entry, index, page) for entry in entries]
+    # what is in no row has no column
+    wanted = [
+        i
+        for i, name in enumerate(_HEAD)
+        if name in ('config', 'ours: search', 'weights')
+        or any(row[i] != '-' for row in rows)
+    ]
+    lines = [[_HEAD[i] for i in wanted], ['---'] * len(wanted)]
+    lines += [[row[i] for i in wanted] for row in rows]
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def _row(entry: Entry, index: Index, page: Path) -> list[str]:
+    def link(text: str, path: str) -> str:
+        return f'[{text}]({os.path.relpath(index.root / path, page.parent)})'
+
+    teacher = entry.metadata.get('Teacher', '-')
+    trained = bool(entry.results)
+    weights = f'not released: train with `{entry.train_command}`'
+    if entry.weights is not None:
+        size = f'{entry.weights.size / 1e6:.1f} MB'
+        weights = f'{link("weights", entry.weights.path)}, {size}'
+        if entry.log:
+            weights += f', {link("log", entry.log)}'
+    if entry.table is not None:
+        weights += f'; {link("table", entry.table.path)}'
+    return [
+        link(f'`{entry.name}`', entry.config),
+        str(entry.metadata.get('lambda_oim', '-')),
+        str(entry.metadata.get('KD', '-')),
+        str(teacher),
+        _search(entry.paper),
+        _detection(entry.paper),
+        _search(entry.results) if trained else 'not run',
+        _detection(entry.results) if trained else '-',
+        weights,
+    ]
+
+
+def _search(results: Mapping[str, Mapping[str, float]]) -> str:
+    """'mAP / top-1', with the protocol if it is not the usual one."""
+    found = {
+        data.partition(', ')[2]: metrics
+        for data, metrics in results.items()
+        if 'mAP' in metrics
+    }
+    if not found:
+        return '-'
+    usual = [protocol for protocol in _SHOWN if protocol in found]
+    protocol = usual[0] if usual else next(iter(found))
+    metrics = found[protocol]
+    shown = f'{metrics["mAP"]} / {metrics["top-1"]}'
+    return shown if usual else f'{shown} ({protocol})'
+
+
+def _detection(results: Mapping[str, Mapping[str, float]]) -> str:
+    """'AP / recall'."""
+    for metrics in results.values():
+        if 'AP' in metrics:
+            return f'{metrics["AP"]} / {metrics["recall"]}'
+    return '-'
