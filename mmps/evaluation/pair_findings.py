@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from mmengine.dist import get_dist_info
+from mmengine.logging import print_log
 from torch import Tensor
 
 from mmps.structures import Query
@@ -49,6 +51,21 @@ def cosines(plain: Features, query: int, image: int) -> np.ndarray:
     rows = plain.detections.of(image)
     embeddings = plain.detections.embeddings[rows].astype(np.float64)
     return embeddings @ plain.query_embeddings[query].astype(np.float64)
+
+
+def most_similar(
+    plain: Features, query: int, images: np.ndarray, num: int
+) -> np.ndarray:
+    """The ``num`` images whose best detection is most similar, ascending.
+
+    All of them if there are no more. Equal ones count in the order given,
+    images without a detection last.
+    """
+    if len(images) <= num:
+        return images
+    best = [cosines(plain, query, i).max(initial=-np.inf) for i in images]
+    order = np.argsort(-np.array(best), kind='stable')
+    return np.sort(images[order[:num]])
 
 
 def behind(
@@ -138,3 +155,21 @@ def read_findings(file: Path) -> dict[int, PairFindings]:
             )
             for query in queries
         }
+
+
+def not_done(groups: Mapping[Path, list[int]]) -> dict[Path, list[int]]:
+    """The groups of this process whose findings are not written yet.
+
+    Args:
+        groups: File -> queries; every process gets each ``world_size``-th.
+    """
+    rank, world_size = get_dist_info()
+    mine = dict(list(groups.items())[rank::world_size])
+    todo = {file: mine[file] for file in mine if not file.exists()}
+    if len(todo) < len(mine):
+        print_log(
+            f'{len(mine) - len(todo)} of {len(mine)} groups of queries '
+            f'were done before ({next(iter(mine)).parent})',
+            logger='current',
+        )
+    return todo

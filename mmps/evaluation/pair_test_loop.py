@@ -6,6 +6,7 @@ a file, so that a killed test goes on with the groups that are not, and several
 processes share the work.
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,16 @@ from .features import Features
 from .pair_findings import (
     behind,
     collect,
-    cosines,
     fingerprint,
+    most_similar,
+    not_done,
     read_findings,
     write_findings,
 )
 from .pairs import images_to_search
 from .person_search_metric import PersonSearchMetric
 from .records import gather
-from .run_pairs import run_pairs
+from .run_pairs import batched, run_pairs
 
 
 @LOOPS.register_module()
@@ -125,19 +127,18 @@ class PairTestLoop(BaseLoop):
         plain = None
         if self.cascade_topk is not None:
             plain = self._plain_features(protocols)
-        groups = [
-            queries[start : start + self.queries_at_once]
-            for start in range(0, len(queries), self.queries_at_once)
-        ]
         folder = Path(self.runner.work_dir) / 'pairs' / self._fingerprint()
-        files = [folder / f'{group[0]}_{len(group)}.npz' for group in groups]
-        self._run_groups(groups, files, wanted, plain)
+        groups = {
+            folder / f'{group[0]}_{len(group)}.npz': group
+            for group in batched(queries, self.queries_at_once)
+        }
+        self._run_groups(groups, wanted, plain)
         barrier()
         metrics = [None]
         rank, _ = get_dist_info()
         if rank == 0:
             findings = {}
-            for file in files:
+            for file in groups:
                 findings.update(read_findings(file))
             metrics = [self.metric.evaluate_pairs(findings, meta, plain)]
         broadcast_object_list(metrics)
@@ -145,62 +146,65 @@ class PairTestLoop(BaseLoop):
 
     def _run_groups(
         self,
-        groups: list[list[int]],
-        files: list[Path],
+        groups: dict[Path, list[int]],
         wanted: dict[int, np.ndarray],
         plain: Features | None,
     ) -> None:
-        """Run the groups of this process that are not done."""
-        rank, world_size = get_dist_info()
-        mine = [
-            (group, file)
-            for number, (group, file) in enumerate(
-                zip(groups, files, strict=True)
-            )
-            if number % world_size == rank
-        ]
-        todo = [(group, file) for group, file in mine if not file.exists()]
-        if len(todo) < len(mine):
-            print_log(
-                f'{len(mine) - len(todo)} of {len(mine)} groups of queries '
-                f'were done before ({files[0].parent})',
-                logger='current',
-            )
-        searcher = self.model.pair_searcher(self.metric.det_thr, self.cache_mb)
-        runs = []
-        for group, file in todo:
-            images = {
-                query: self._best(query, wanted[query], plain)
+        """Run the groups of this process that are not done.
+
+        Args:
+            groups: File of its findings -> queries of a group.
+            wanted: Query -> images of its galleries.
+            plain: See ``_plain_features``; None without a cascade.
+        """
+        todo = {
+            file: {
+                query: self._to_run(query, wanted[query], plain)
                 for query in group
             }
-            runs.append((group, file, images))
-        total = sum(len(i) for _, _, images in runs for i in images.values())
+            for file, group in not_done(groups).items()
+        }
+        searcher = self.model.pair_searcher(self.metric.det_thr, self.cache_mb)
+        total = sum(
+            len(i) for images in todo.values() for i in images.values()
+        )
+        rank, _ = get_dist_info()
         with tqdm(
             total=total, unit=' pairs', disable=None if rank == 0 else True
         ) as progress:
-            for group, file, images in runs:
+            for file, images in todo.items():
                 found = run_pairs(
                     searcher,
                     images,
-                    lambda query: self.query_state(searcher, query),
-                    lambda image: self.gallery_state(searcher, image),
+                    partial(self.query_state, searcher),
+                    partial(self.gallery_state, searcher),
                     self.batch_size,
                     progress.update,
                 )
-                findings = {}
-                for query in group:
-                    findings[query] = collect(images[query], found[query])
-                    if plain is not None:
-                        findings[query] = behind(
-                            findings[query], query, wanted[query], plain
-                        )
+                findings = {
+                    query: collect(images[query], results)
+                    for query, results in found.items()
+                }
+                if plain is not None:
+                    findings = {
+                        query: behind(ahead, query, wanted[query], plain)
+                        for query, ahead in findings.items()
+                    }
                 write_findings(file, findings)
-        if runs:
+        if todo:
             print_log(
                 f'{total} pairs run; gallery images took at most '
                 f'{searcher.cache.peak / 2**20:.0f} of {self.cache_mb:g} MB',
                 logger='current',
             )
+
+    def _to_run(
+        self, query: int, images: np.ndarray, plain: Features | None
+    ) -> np.ndarray:
+        """The images to run: all, or the most similar by embedding."""
+        if plain is None:
+            return images
+        return most_similar(plain, query, images, self.cascade_topk)
 
     def gallery_state(self, searcher, image: int):
         """What ``searcher`` keeps of a gallery image.
@@ -239,19 +243,6 @@ class PairTestLoop(BaseLoop):
                 'pairs need the whole test set, without indices or filter_cfg'
             )
         return data['inputs'], sample
-
-    def _best(
-        self, query: int, images: np.ndarray, plain: Features | None
-    ) -> np.ndarray:
-        """The images to run: all, or the most similar by embedding."""
-        if plain is None or len(images) <= self.cascade_topk:
-            return images
-        best = [
-            cosines(plain, query, image).max(initial=-np.inf)
-            for image in images
-        ]
-        order = np.argsort(-np.array(best), kind='stable')
-        return np.sort(images[order[: self.cascade_topk]])
 
     def _plain_features(self, protocols: dict) -> Features:
         """One pass over all images, each on its own, gathered everywhere."""

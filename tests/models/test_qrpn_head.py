@@ -11,10 +11,10 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import nn
 
-from mmps.models.anchor_choice import others_first, select_anchors
 from mmps.models.person_search_rpn_head import PersonSearchRPNHead
 from mmps.structures import UNLABELED
 from tests.models.build import model_config
+from tests.models.test_anchor_choice import iou
 
 CHANNELS, BASES = 8, 5
 SHAPE = (96, 128)  # 6 x 8 cells
@@ -93,14 +93,6 @@ def gallery(*people, shapes=()):
 def anchor_list(head):
     (anchors,) = head.prior_generator.grid_priors([(6, 8)], device='cpu')
     return anchors
-
-
-def iou(a, b):
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    inside = max(width, 0) * max(height, 0)
-    areas = sum((c[2] - c[0]) * (c[3] - c[1]) for c in (a, b))
-    return inside / (areas - inside)
 
 
 def slow_labels(head, boxes, columns=8):
@@ -379,46 +371,6 @@ def test_anchors_are_decoded_by_row_column_and_base():
     assert not boxes.requires_grad
 
 
-def slow_selection(scores, boxes, cfg):
-    order = sorted(range(len(scores)), key=lambda i: -scores[i])
-    order = order[: cfg.nms_pre] if cfg.nms_pre > 0 else order
-    kept = []
-    for i in order:
-        x1, y1, x2, y2 = boxes[i]
-        if min(x2 - x1, y2 - y1) <= cfg.min_bbox_size:
-            continue
-        if all(iou(boxes[i], boxes[j]) <= cfg.nms.iou_threshold for j in kept):
-            kept.append(i)
-    return kept[: cfg.max_per_img]
-
-
-@pytest.mark.parametrize(
-    'options',
-    [
-        dict(),
-        dict(nms_pre=-1),
-        dict(nms_pre=40),
-        dict(max_per_img=5),
-        dict(min_bbox_size=12),
-        dict(min_bbox_size=1000),
-    ],
-)
-def test_selected_anchors_are_those_of_a_slow_loop(options):
-    cfg = proposal_cfg(nms_pre=90, max_per_img=60, min_bbox_size=6)
-    cfg.update(nms=dict(type='nms', iou_threshold=0.3), **options)
-    generator = torch.Generator().manual_seed(0)
-    corners = torch.randint(0, 60, (100, 2), generator=generator)
-    sides = torch.randint(0, 30, (100, 2), generator=generator)
-    boxes = torch.cat([corners, corners + sides], dim=1).float()
-    # few values: ties go to the anchor that is numbered first
-    scores = torch.randint(0, 20, (100,), generator=generator) / 20
-    kept = select_anchors(scores, boxes, cfg)
-    assert kept.tolist() == slow_selection(
-        scores.tolist(), boxes.tolist(), cfg
-    )
-    assert bool(len(kept)) == (cfg.min_bbox_size < 1000)
-
-
 def test_proposals_of_a_training_step_have_the_merged_order():
     head = make()
     feats, query = draw()
@@ -488,32 +440,6 @@ def test_the_query_loss_reaches_its_branch_and_both_images():
             assert parameter.grad.any(), name
         else:
             assert parameter.grad is None, name
-
-
-def test_other_people_take_the_place_of_random_negatives():
-    anchors = torch.tensor(
-        [
-            [0.0, 0, 10, 20],  # on the query's person
-            [50.0, 0, 60, 20],  # on someone else
-            [50.0, 1, 60, 21],  # on someone else
-            [50.0, 15, 60, 35],  # near someone else
-            [80.0, 0, 90, 20],
-            [0.0, 50, 10, 70],
-        ]
-    )
-    people = anchors[[0, 1]]
-    assigned = torch.tensor([1, 0, 0, 0, 0, 0])
-    drawn = torch.tensor([5, 2, 4])
-    for seed in range(5):
-        torch.manual_seed(seed)
-        first = others_first(assigned, anchors, people, drawn).tolist()
-        assert set(first[:2]) == {1, 2}
-        assert first[2:] == [5]
-    assert others_first(assigned, anchors, people, drawn[:1])[0] in (1, 2)
-    # not a negative: it lies on the query's person, too
-    assigned[2] = -1
-    first = others_first(assigned, anchors, people, drawn).tolist()
-    assert first == [1, 5, 2]
 
 
 def test_with_other_people_first_a_score_for_them_costs_more():

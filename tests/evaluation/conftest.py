@@ -1,0 +1,68 @@
+"""Fixtures of the pairwise test: one network and one run for each file."""
+
+from functools import partial
+
+import pytest
+
+from mmps.models.pair_search import PairSearcher
+from tests.datasets.synthetic.sets import make_cuhk_sysu
+from tests.evaluation.pair_runs import (
+    QUERIES,
+    check_same_findings,
+    configured,
+    make_loop,
+    runner_of,
+)
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    out = tmp_path_factory.mktemp('pairs') / 'scenes'
+    make_cuhk_sysu(out)
+    return out
+
+
+@pytest.fixture(scope='module')
+def config(data, tmp_path_factory):
+    return configured(tmp_path_factory.mktemp('config'), data)
+
+
+@pytest.fixture(scope='module')
+def runner(config, tmp_path_factory):
+    return runner_of(config, tmp_path_factory.mktemp('work'))
+
+
+@pytest.fixture
+def make(runner, tmp_path):
+    return partial(make_loop, runner, tmp_path)
+
+
+@pytest.fixture
+def pairs_run(monkeypatch):
+    """Counts pairs: [number]."""
+    count = [0]
+    search = PairSearcher.search
+
+    def counted(self, pairs):
+        count[0] += len(pairs)
+        return search(self, pairs)
+
+    monkeypatch.setattr(PairSearcher, 'search', counted)
+    return count
+
+
+@pytest.fixture(scope='module')
+def unbroken(runner, tmp_path_factory):
+    """Result and findings of one run, in one group."""
+    work = tmp_path_factory.mktemp('expected')
+    return make_loop(runner, work, queries_at_once=QUERIES).run(), work
+
+
+@pytest.fixture(scope='module')
+def expected(unbroken):
+    return unbroken[0]
+
+
+@pytest.fixture
+def assert_same_findings(unbroken, tmp_path):
+    return partial(check_same_findings, tmp_path, unbroken[1])

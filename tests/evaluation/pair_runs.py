@@ -1,0 +1,172 @@
+"""Whole pairwise tests on a few scenes, with a network as small as can be.
+
+``conftest.py`` has the fixtures that share one network and one run.
+"""
+
+import copy
+import itertools
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.runner import Runner
+from torch import nn
+
+from mmps.apis import load_config
+from mmps.evaluation import PairTestLoop
+from mmps.evaluation.pair_findings import read_findings
+from tests.distillation.networks import network
+
+ROOT = Path(__file__).parents[2]
+NUMBER = itertools.count()  # mmengine wants a new name for each run
+PARTS = ('images', 'counts', 'bboxes', 'scores', 'similarity')
+QUERIES = 4
+PROTOCOL, GALLERY = 'occlusion', 20
+CONFIG = """
+_base_ = '{root}/configs/qeeps/qeeps_r18_tiny.py'
+# as small as a network can be, on small scenes
+model = dict(
+    backbone=dict(base_channels=8, reduction=2, gated={gated}),
+    rpn_head=dict(in_channels=32, feat_channels=16, reduction=4),
+    roi_head=dict(
+        bbox_roi_extractor=dict(output_size=4),
+        shared_head=dict(base_channels=8),
+        bbox_head=dict(in_channels=64),
+        oim_head=dict(in_channels=64, feat_dim=8),
+        sim_head=dict(feat_dim=8),
+    ),
+    test_cfg=dict(rpn=dict(max_per_img=100), rcnn=dict(score_thr=0.05)),
+)
+test_pipeline = [
+    dict(type='LoadScene'),
+    dict(type='ClipPeople'),
+    dict(type='Resize', scale=(160, 120), keep_ratio=True),
+    dict(type='LoadTrackAnnotations'),
+    dict(type='PackPersonSearchInputs'),
+]
+test_dataloader = dict(
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(data_root='{data}', pipeline=test_pipeline),
+)
+test_evaluator = dict(det_thr=0.05, protocols=['{protocol}'])
+test_cfg = dict(
+    type='PairTestLoop', num_queries={queries}, queries_at_once=2
+)
+train_cfg = train_dataloader = optim_wrapper = param_scheduler = None
+val_cfg = val_dataloader = val_evaluator = None
+"""
+#: Spread of weights so that the query matters to what is found.
+STRONG = {
+    'rpn_cls.weight': 1.0,
+    'rpn_head.gate.0.weight': 10.0,
+    'rpn_head.gate.2.weight': 10.0,
+    'qrpn_conv.weight': 0.3,
+    'qrpn_cls.weight': 1.0,
+    'sim_head.fc.weight': 10.0,
+    # and boxes stay where people may be
+    'rpn_reg.weight': 0.001,
+    'fc_reg.weight': 0.001,
+}
+
+
+def configured(folder, data, gated=False):
+    path = folder / f'pairs_{"gated" if gated else "plain"}.py'
+    path.write_text(
+        CONFIG.format(
+            root=ROOT,
+            data=data,
+            gated=gated,
+            protocol=PROTOCOL,
+            queries=QUERIES,
+        )
+    )
+    return str(path)
+
+
+def loaded(config, work_dir):
+    name = f'pairs{next(NUMBER)}'
+    return load_config(
+        config, work_dir=str(work_dir), cfg_options={'experiment_name': name}
+    )
+
+
+def runner_of(config, work_dir):
+    cfg = loaded(config, work_dir)
+    strong = network(copy.deepcopy(cfg.model), seed=0)
+    torch.manual_seed(0)
+    for name, parameter in strong.named_parameters():
+        for end, std in STRONG.items():
+            if name.endswith(end):
+                nn.init.normal_(parameter, std=std)
+    runner = Runner.from_cfg(cfg)
+    runner.model.load_state_dict(strong.state_dict())
+    return runner
+
+
+def shell(runner, work_dir, cfg=None):
+    """What a loop needs of a runner; no hooks."""
+    return SimpleNamespace(
+        cfg=cfg or runner.cfg,
+        work_dir=str(work_dir),
+        call_hook=lambda *args, **kwargs: None,
+        **{
+            name: getattr(runner, name)
+            for name in (
+                *('model', 'visualizer', 'seed', '_randomness_cfg'),
+                *('build_dataloader', 'build_evaluator'),
+            )
+        },
+    )
+
+
+def make_loop(
+    runner, work_dir, evaluator=None, scale=None, root=None, **options
+):
+    """A loop with the options of the config and others."""
+    cfg = copy.deepcopy(runner.cfg)
+    cfg.test_evaluator.update(evaluator or {})
+    if root is not None:
+        cfg.test_dataloader.dataset.data_root = str(root)
+    options = {'queries_at_once': 2, 'num_queries': QUERIES, **options}
+    if scale is not None:
+        cfg.test_dataloader.dataset.pipeline[2].scale = scale
+    return PairTestLoop(
+        shell(runner, work_dir, cfg),
+        cfg.test_dataloader,
+        cfg.test_evaluator,
+        **options,
+    )
+
+
+def check_same_findings(work, other):
+    found, whole = findings_in(work), findings_in(other)
+    assert found.keys() == whole.keys()
+    for query, part in itertools.product(whole, PARTS):
+        np.testing.assert_allclose(
+            getattr(found[query], part),
+            getattr(whole[query], part),
+            rtol=1e-6,
+            atol=1e-6,
+            err_msg=f'{query}, {part}',
+        )
+
+
+def assert_same(got, expected):
+    assert got.keys() == expected.keys()
+    for key, value in expected.items():
+        near = got[key] == pytest.approx(value, abs=1e-6)
+        assert near, f'{key}: {got[key]}, not {value}'
+
+
+def findings_in(work):
+    findings = {}
+    for file in files_of(work):
+        findings.update(read_findings(file))
+    return findings
+
+
+def files_of(work):
+    return sorted(work.rglob('*.npz'))
