@@ -60,7 +60,9 @@ class Analysis:
         macs: Part, or 'all' -> MACs of one tested image; of one pair for a
             query-guided network.
         rois: That went through conv5 for these.
-        milliseconds: Median of one tested image or pair; None if not timed.
+        milliseconds: Medians of one tested image or pair: 'ms' by the clock
+            and, without a GPU, 'CPU ms' of all threads, which other programs
+            hardly change; empty if not timed.
         pairs: Whether pairs were run.
     """
 
@@ -68,7 +70,7 @@ class Analysis:
     buffers: dict[str, int]
     macs: dict[str, int] = field(default_factory=dict)
     rois: int = 0
-    milliseconds: float | None = None
+    milliseconds: dict[str, float] = field(default_factory=dict)
     pairs: bool = False
 
 
@@ -136,24 +138,28 @@ def analyze(
         count_buffers(network),
         _macs(counts, _parts(network)),
         run.rois,
-        median_ms(run, repeats, device) if repeats else None,
+        median_ms(run, repeats, device) if repeats else {},
         run.pairs,
     )
 
 
 def median_ms(
     run: Callable[[], object], repeats: int, device: str = 'cpu'
-) -> float:
-    """Median time of a call in milliseconds, the first one not counted."""
-    times = []
+) -> dict[str, float]:
+    """Median times of a call in milliseconds, the first one not counted."""
+    clock, busy = [], []
     for _ in range(repeats + 1):
-        start = time.perf_counter()
+        start = time.perf_counter(), time.process_time()
         with torch.no_grad():
             run()
         if device != 'cpu':
             torch.cuda.synchronize(device)
-        times.append(1000 * (time.perf_counter() - start))
-    return statistics.median(times[1:])
+        clock.append(1000 * (time.perf_counter() - start[0]))
+        busy.append(1000 * (time.process_time() - start[1]))
+    times = {'ms': statistics.median(clock[1:])}
+    if device == 'cpu':
+        times['CPU ms'] = statistics.median(busy[1:])
+    return times
 
 
 class _Tested(nn.Module):
@@ -236,64 +242,3 @@ def _macs(counts: dict, parts: dict[str, nn.Module]) -> dict[str, int]:
         if total := sum(flops.get(leaf, 0) for leaf in leaves) // 2:
             macs[name] = total
     return macs
-
-
-def table(analyses: dict[str, Analysis], shape: tuple[int, int]) -> str:
-    """Markdown: a column for each network, in percent of the first too.
-
-    Args:
-        analyses: Name -> what was measured.
-        shape: Height and width of the image.
-    """
-    first, *_ = analyses.values()
-    names = [name + ', pair' * a.pairs for name, a in analyses.items()]
-    lines = [['', *names], ['---'] * (1 + len(names))]
-
-    def row(
-        name: str,
-        value: Callable[[Analysis], float | None],
-        unit: float,
-        digits: int = 3,
-    ) -> None:
-        values = [value(a) for a in analyses.values()]
-        if any(values):
-            base = value(first)
-            cells = [_cell(v, base, unit, digits) for v in values]
-            lines.append([name, cells[0].partition(' (')[0], *cells[1:]])
-
-    row('parameters, M', lambda a: a.parameters['all'].total, 1e6)
-    row('- trainable', lambda a: a.parameters['all'].trainable, 1e6)
-    row('- frozen', lambda a: a.parameters['all'].frozen, 1e6)
-    for part in PARTS:
-        row(
-            f'- in {part}',
-            lambda a, part=part: a.parameters.get(part, Count()).total,
-            1e6,
-        )
-    for name in dict.fromkeys(n for a in analyses.values() for n in a.buffers):
-        row(
-            f'not learnt: {name}, M',
-            lambda a, name=name: a.buffers.get(name),
-            1e6,
-        )
-    row(
-        'parameters and all of these, M',
-        lambda a: a.parameters['all'].total + sum(a.buffers.values()),
-        1e6,
-    )
-    size = f'{shape[1]} x {shape[0]}'
-    row(f'GMACs, {size}', lambda a: a.macs.get('all'), 1e9, 2)
-    for part in PARTS:
-        row(f'- in {part}', lambda a, part=part: a.macs.get(part), 1e9, 2)
-    row('RoIs', lambda a: a.rois, 1, 0)
-    row(f'ms, {size}', lambda a: a.milliseconds, 1, 0)
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
-
-
-def _cell(
-    value: float | None, base: float | None, unit: float, digits: int
-) -> str:
-    if not value:
-        return '-'
-    text = f'{value / unit:.{digits}f}'
-    return f'{text} ({100 * value / base:.0f} %)' if base else text

@@ -230,10 +230,9 @@ def test_two_processes_score_what_one_scores(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('split', ['train', 'test'])
-def test_what_is_fed_can_be_browsed(config, tmp_path, split):
+def test_what_is_fed_can_be_browsed(config, tmp_path):
     _, text = run(
-        *('tools/browse_dataset.py', config, '--split', split),
+        *('tools/browse_dataset.py', config, '--split', 'test'),
         *('--num', '2', '--out', str(tmp_path)),
     )
     assert 'wrote 2 pictures' in text
@@ -245,12 +244,11 @@ def test_networks_are_compared(config, tmp_path):
     out = tmp_path / 'sizes.json'
     _, text = run(
         *('tools/analyze.py', config, 'configs/oim/oim_r18_tiny.py'),
-        *('--shape', '96', '128', '--repeats', '1', '--out', str(out)),
+        *('--shape', '96', '128', '--repeats', '0', '--out', str(out)),
     )
     small, tiny = json.loads(out.read_text()).values()
     assert small['macs']['all'] < tiny['macs']['all']
-    assert small['milliseconds'] > 0
-    assert 'median of 1' in text
+    assert f'{tiny["macs"]["all"] / 1e9:.2f} (' in text
 
 
 def data_of(config):

@@ -48,7 +48,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmps.analysis import analyze, table
+    from mmps.analysis import analyze
+    from mmps.analysis_table import table
     from mmps.apis import load_config
 
     shape = tuple(args.shape)

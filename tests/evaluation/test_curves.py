@@ -39,7 +39,7 @@ def rankings_of(features, name, duplicates='seqnet'):
 
 @pytest.mark.parametrize('duplicates', ['seqnet', 'oim', 'unique'])
 def test_areas_and_points_are_the_printed_figures(duplicates):
-    for seed in range(100):
+    for seed in range(40):
         features = random_features(seed, ties=seed % 2 == 0)
         result = evaluate(features, duplicates=duplicates)
         for name in features.protocols:
@@ -96,7 +96,7 @@ def test_detection_by_hand():
 
 
 def test_the_area_of_detection_is_its_average_precision():
-    for seed in range(150):
+    for seed in range(80):
         features = random_features(seed)
         boxes = features.detections.above(0.5)
         score = score_detection(boxes, features.ground_truth)
