@@ -12,7 +12,7 @@ from mmps.engine import QuietRunner, enable_amp, launched
 from mmps.evaluation import PairTestLoop
 from mmps.evaluation.report import write_json
 
-#: In place of a checkpoint: test freshly drawn weights, as a baseline.
+#: In place of a checkpoint, to test freshly drawn weights as a baseline.
 UNTRAINED = 'untrained'
 
 
