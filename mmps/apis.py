@@ -17,7 +17,7 @@ from mmps.evaluation.evaluate import select
 from mmps.evaluation.report import write_json
 from mmps.visualization import save_query_pages
 
-#: In place of a checkpoint: test freshly drawn weights, as a baseline.
+#: In place of a checkpoint, to test freshly drawn weights as a baseline.
 UNTRAINED = 'untrained'
 
 
