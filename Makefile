@@ -1,13 +1,14 @@
 # make quickstart   environment, synthetic data, training, test, table
 # make test         environment, whole test suite
 # make lint         formatter and linter
+# make docs         documentation site, in build/docs; warnings are errors
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 VENV := .venv
 RUN := $(VENV)/bin/python
 PYTEST_FLAGS ?=
 
-.PHONY: quickstart test lint clean
+.PHONY: quickstart test lint docs clean
 
 quickstart: $(VENV)/.installed
 	$(RUN) tools/quickstart.py
@@ -19,6 +20,10 @@ lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
+docs: $(VENV)/.installed
+	$(RUN) -m sphinx -W --keep-going -q -c docs . build/docs
+	@echo "open build/docs/index.html"
+
 $(VENV)/.installed: requirements.txt requirements-dev.txt setup.py
 	@echo "[environment] $(VENV): pinned wheels, no compiler (about a minute)"
 	@test -n "$(PYTHON)" || (echo "Python 3.11 not found: set PYTHON=" && false)
@@ -28,4 +33,4 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt setup.py
 	@touch $@
 
 clean:
-	rm -rf $(VENV) work_dirs data/synth-tiny
+	rm -rf $(VENV) build work_dirs data/synth-tiny

@@ -27,6 +27,7 @@ setup(
         'opencv-python>=4.8',
         'pycocotools>=2.0.7',
         'matplotlib>=3.8',
+        'jinja2>=3.1',
         'rich>=13',
         'tqdm>=4.66',
         'requests>=2.31',
@@ -34,5 +35,6 @@ setup(
         'pyyaml>=6',
     ],
     # Not required above: pip would install it over a compiled mmcv.
+    package_data={'mmps.visualization': ['templates/*.html']},
     extras_require={'lite': ['mmcv-lite>=2.1,<2.2']},
 )

@@ -3,16 +3,21 @@
 import argparse
 from pathlib import Path
 
+from mmdet.registry import DATASETS
 from mmengine.config import Config, DictAction
+from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
 from tqdm import tqdm
 
 from mmps.distillation import IdentityTable, compute_table
 from mmps.distillation.lut import embeddings_of_people
 from mmps.engine import QuietRunner, enable_amp, launched
-from mmps.evaluation import PairTestLoop
+from mmps.evaluation import PairTestLoop, PersonSearchMetric
+from mmps.evaluation.evaluate import select
 from mmps.evaluation.report import write_json
+from mmps.visualization import save_query_pages
 
-#: In place of a checkpoint: test freshly drawn weights, as a baseline.
+#: In place of a checkpoint, to test freshly drawn weights as a baseline.
 UNTRAINED = 'untrained'
 
 
@@ -100,6 +105,7 @@ def run_test(
     *,
     dump: str | None = None,
     out: str | None = None,
+    show: dict | None = None,
 ) -> dict[str, float]:
     """Test.
 
@@ -108,6 +114,8 @@ def run_test(
         checkpoint: Path or URL, or ``UNTRAINED``.
         dump: Write boxes, scores and embeddings to this file.
         out: Write the result to this JSON file.
+        show: Draw queries and what was ranked first: ``out`` (folder) and
+            other arguments of ``save_query_pages``.
 
     Returns:
         What docs/evaluation.md describes.
@@ -118,7 +126,7 @@ def run_test(
         cfg.test_evaluator.dump = dump
     _forget_training(cfg)
     with launched(cfg):
-        result = _test(cfg, untrained=checkpoint == UNTRAINED)
+        result = _test(cfg, untrained=checkpoint == UNTRAINED, show=show)
     if out is not None and result is not None:
         write_json(result, out)
     return result
@@ -138,11 +146,65 @@ def _forget_training(cfg: Config) -> None:
         cfg.default_hooks.strict_load.pop('allow', None)
 
 
-def _test(cfg: Config, untrained: bool) -> dict[str, float]:
+def _test(
+    cfg: Config, untrained: bool, show: dict | None = None
+) -> dict[str, float]:
     runner = QuietRunner.from_cfg(cfg)
     if untrained:
         runner.model.init_weights()
-    return runner.test()
+    metric = _metric_to_show(runner, show) if show else None
+    result = runner.test()
+    if metric is not None and metric.search is not None:  # on one process
+        dataset = runner.test_dataloader.dataset
+        paths = [
+            dataset.get_data_info(image)['img_path']
+            for image in range(len(dataset))
+        ]
+        files = save_query_pages(metric.search, paths, **show)
+        print_log(
+            f'{len(files)} pictures of queries: {show["out"]}/index.html',
+            logger='current',
+        )
+    return result
+
+
+def _metric_to_show(runner: QuietRunner, show: dict) -> PersonSearchMetric:
+    """The metric that will know what was ranked; refused before the test."""
+    metrics = [
+        metric
+        for metric in runner.test_loop.evaluator.metrics
+        if isinstance(metric, PersonSearchMetric)
+    ]
+    protocols = runner.test_dataloader.dataset.metainfo.get('protocols') or {}
+    if metrics:
+        protocols = select(protocols, metrics[0].protocols)
+    if not metrics or not protocols:
+        raise ValueError(
+            'there is no search to show: the test needs a PersonSearchMetric '
+            'and a protocol'
+        )
+    if show.get('protocol') is not None:
+        select(protocols, [show['protocol']])
+    return metrics[0]
+
+
+def build_dataset(cfg: Config, split: str):
+    """The data set of a loader of a config, with its pipeline.
+
+    Args:
+        cfg: From ``load_config``.
+        split: 'train', 'val' or 'test'.
+
+    Raises:
+        ValueError: The config has no such loader.
+    """
+    loader = cfg.get(f'{split}_dataloader')
+    if not loader:
+        raise ValueError(
+            f'{cfg.filename} has no {split}_dataloader; choose another split'
+        )
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        return DATASETS.build(loader.dataset)
 
 
 def load_pair_loop(cfg: Config, checkpoint: str) -> PairTestLoop:

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: A person without an identity: the only sentinel that a data set may emit.
+#: A person without an identity, the only sentinel that a data set may emit.
 UNLABELED = -1
 #: An RoI that lies on no person. Internal to models.
 BACKGROUND = -2

@@ -2,12 +2,14 @@ import pytest
 
 from mmps.apis import (
     UNTRAINED,
+    build_dataset,
     load_config,
     parse_options,
     run_test,
     run_training,
     table_of,
 )
+from tests.datasets.layouts import write_cuhk
 
 CONFIG = 'configs/oim/oim_r18_tiny.py'
 
@@ -126,3 +128,42 @@ def test_a_table_of_pairs_is_of_their_images(started):
     dataset = started[0].test_dataloader.dataset
     assert dataset.type == images.type == 'CUHKSYSUDataset'
     assert dataset.split == 'train'
+
+
+@pytest.fixture
+def six_images(tmp_path):
+    cfg = load_config(CONFIG, work_dir=str(tmp_path / 'work'))
+    write_cuhk(tmp_path / 'data')
+    for part in ('train', 'val', 'test'):
+        loader = cfg[f'{part}_dataloader']
+        loader.dataset.data_root = str(tmp_path / 'data')
+        loader.update(num_workers=0, persistent_workers=False)
+    return cfg
+
+
+@pytest.mark.parametrize(
+    ('protocols', 'asked', 'message'),
+    [
+        (None, 'G4000', "no protocol 'G4000'"),
+        (['all'], 'G50', "no protocol 'G50' .* it has: all"),
+        ([], None, 'no search to show'),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_before_the_test(
+    six_images, tmp_path, protocols, asked, message, monkeypatch
+):
+    six_images.test_evaluator.protocols = protocols
+    six_images.experiment_name = f'show{message}'
+    monkeypatch.setattr('mmps.apis.QuietRunner.test', None)  # not called
+    show = dict(out=str(tmp_path / 'show'), protocol=asked)
+    with pytest.raises(ValueError, match=message):
+        run_test(six_images, UNTRAINED, show=show)
+    assert not (tmp_path / 'show').exists()
+
+
+def test_a_data_set_has_the_pipeline_of_its_loader(six_images):
+    assert build_dataset(six_images, 'train').split == 'train'
+    assert build_dataset(six_images, 'test').split == 'test'
+    six_images.val_dataloader = None
+    with pytest.raises(ValueError, match='has no val_dataloader'):
+        build_dataset(six_images, 'val')

@@ -191,7 +191,14 @@ def test_two_processes_score_what_one_scores(
         *(*options, str(one), '--dump', str(dump)),
     )
     monkeypatch.setenv('PORT', free_port())
-    run('tools/dist_test.sh', config, checkpoint, '2', *options, str(two))
+    show = ('--show-dir', str(tmp_path / 'show'), '--show-queries', '2')
+    run(
+        *('tools/dist_test.sh', config, checkpoint, '2', *options, str(two)),
+        *(*show, '--show-protocol', 'occlusion'),
+    )
+    names = sorted(path.name for path in (tmp_path / 'show').iterdir())
+    assert len(names) == 5
+    assert names[-1] == 'index.html'
     result = json.loads(one.read_text())
     assert result == json.loads(two.read_text())
     assert result['G50/queries'] == 180
@@ -210,6 +217,38 @@ def test_two_processes_score_what_one_scores(
         *('--out', str(picture), *cut),
     )
     assert picture.stat().st_size > 10_000
+    report = tmp_path / 'report.html'
+    run(
+        *('tools/report.py', f'run={one},{dump},{trained}'),
+        *('--images', str(data_of(config) / 'Image/SSM')),
+        *('--out', str(report), '--queries', '1', *cut),
+    )
+    page = report.read_text()
+    assert f'{100 * result["G50/mAP"]:.2f}' in page
+    assert 'Training: losses' in page
+    assert page.count('data:image/jpeg') == 2
+
+
+@pytest.mark.slow
+def test_what_is_fed_can_be_browsed(config, tmp_path):
+    _, text = run(
+        *('tools/browse_dataset.py', config, '--split', 'test'),
+        *('--num', '2', '--out', str(tmp_path)),
+    )
+    assert 'wrote 2 pictures' in text
+    assert len(list(tmp_path.glob('*.jpg'))) == 2
+
+
+@pytest.mark.slow
+def test_networks_are_compared(config, tmp_path):
+    out = tmp_path / 'sizes.json'
+    _, text = run(
+        *('tools/analyze.py', config, 'configs/oim/oim_r18_tiny.py'),
+        *('--shape', '96', '128', '--repeats', '0', '--out', str(out)),
+    )
+    small, tiny = json.loads(out.read_text()).values()
+    assert small['macs']['all'] < tiny['macs']['all']
+    assert f'{tiny["macs"]["all"] / 1e9:.2f} (' in text
 
 
 def data_of(config):

@@ -17,8 +17,12 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     'zoo': {'engine'},
     'distillation': {'structures', 'models', 'engine', 'zoo'},
     'evaluation': {'structures'},
+    'visualization': {'structures', 'evaluation'},
 }
-PURE = ['search.py', 'detection.py', 'cbgm.py']
+PURE = [
+    *('search.py', 'detection.py', 'cbgm.py'),
+    *('galleries.py', 'pairs.py', 'rankings.py', 'curves.py'),
+]
 
 
 def modules_named(path):

@@ -3,6 +3,7 @@
 python tools/test.py configs/oim/oim_r50.py work_dirs/oim_r50/epoch_20.pth
 python tools/test.py configs/oim/oim_r50.py untrained
 tools/dist_test.sh configs/oim/oim_r50.py CHECKPOINT 8 --dump oim_r50.npz
+python tools/test.py CONFIG CHECKPOINT --show-dir pictures --show-queries 20
 """
 
 import argparse
@@ -26,6 +27,29 @@ def parse_args() -> argparse.Namespace:
         help='write boxes, scores and embeddings; tools/score.py reads them',
     )
     parser.add_argument(
+        '--show-dir',
+        metavar='DIR',
+        help='draw the queries and what was ranked first, with index.html',
+    )
+    parser.add_argument(
+        '--show-queries',
+        type=int,
+        metavar='N',
+        help='the N worst and the N best queries [all]',
+    )
+    parser.add_argument(
+        '--show-protocol',
+        metavar='NAME',
+        help='such as G100 [the first one]',
+    )
+    parser.add_argument(
+        '--show-top',
+        type=int,
+        default=8,
+        metavar='K',
+        help='detections a query [%(default)s]',
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         default=[],
@@ -39,7 +63,15 @@ def parse_args() -> argparse.Namespace:
         help='how several processes were started',
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    return parser.parse_args()
+    args = parser.parse_args()
+    for name in ('show_queries', 'show_top'):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            option = name.replace('_', '-')
+            parser.error(f'--{option} must be at least 1, got {value}')
+    if args.show_dir is None and (args.show_queries or args.show_protocol):
+        parser.error('--show-queries and --show-protocol need --show-dir')
+    return args
 
 
 def main() -> None:
@@ -52,7 +84,15 @@ def main() -> None:
         cfg_options=parse_options(args.cfg_options),
         launcher=args.launcher,
     )
-    run_test(cfg, args.checkpoint, dump=args.dump, out=args.out)
+    show = None
+    if args.show_dir is not None:
+        show = dict(
+            out=args.show_dir,
+            protocol=args.show_protocol,
+            num_each=args.show_queries,
+            top=args.show_top,
+        )
+    run_test(cfg, args.checkpoint, dump=args.dump, out=args.out, show=show)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Knowledge distillation of Munjal, Amin and Galasso, BMVC 2019.
+"""Knowledge distillation of Munjal, Galasso and Amin, BMVC 2019.
 
 KD_det: a detector teaches the student's detector (``KnowledgeDistiller``).
 KD_reid: the student learns against the teacher's lookup table

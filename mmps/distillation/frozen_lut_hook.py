@@ -1,6 +1,6 @@
 """KD_reid: the student learns against the teacher's lookup table.
 
-Source: Munjal, Amin and Galasso, "Knowledge Distillation for End-to-End
+Source: Munjal, Galasso and Amin, "Knowledge Distillation for End-to-End
 Person Search", BMVC 2019, section 4.2.
 """
 

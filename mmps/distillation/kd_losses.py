@@ -5,7 +5,7 @@ Symbols used in this file:
     K   classes: person and background
     C   channels of a feature map
 
-Sources: [S] Munjal, Amin and Galasso, "Knowledge Distillation for End-to-End
+Sources: [S] Munjal, Galasso and Amin, "Knowledge Distillation for End-to-End
 Person Search", BMVC 2019, section 4.1. [C] Chen et al., "Learning Efficient
 Object Detection Models with Knowledge Distillation", NeurIPS 2017.
 

@@ -1,6 +1,6 @@
 """KD_det: a detector teaches the student's detector.
 
-Source: [S] Munjal, Amin and Galasso, "Knowledge Distillation for End-to-End
+Source: [S] Munjal, Galasso and Amin, "Knowledge Distillation for End-to-End
 Person Search", BMVC 2019, section 4.1.
 """
 

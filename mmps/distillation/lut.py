@@ -11,7 +11,7 @@ which is also what the zoo has:
     identity_names   list of P strings, row by row
     origin           a string: how it was made
 
-Source: Munjal, Amin and Galasso, "Knowledge Distillation for End-to-End
+Source: Munjal, Galasso and Amin, "Knowledge Distillation for End-to-End
 Person Search", BMVC 2019, sections 4.2 and 6.1.
 """
 

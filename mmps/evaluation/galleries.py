@@ -4,6 +4,7 @@ Symbols used in this file:
     I   images of the test set
     M   detections of all images together, after the score cut
     K   gallery entries that show the person of a query
+    E   of them, all galleries together, those that a detection can find
     n   queries, so galleries, of one protocol
 """
 
@@ -67,14 +68,18 @@ class Positives:
         num_gt: (n,) gallery entries that show the person.
         rows: Detections that overlap the person enough, gallery after
             gallery and entry after entry.
-        entry: Same length; number of the gallery entry, rising.
+        entry: Same length; number of the gallery entry in [0, E), rising.
         offsets: (n + 1,) cuts ``rows`` into galleries.
+        images: (E,) where the entries are.
+        bboxes: (E, 4) the person there.
     """
 
     num_gt: np.ndarray
     rows: np.ndarray
     entry: np.ndarray
     offsets: np.ndarray
+    images: np.ndarray
+    bboxes: np.ndarray
 
     @classmethod
     def find(
@@ -108,6 +113,8 @@ class Positives:
             rows,
             entry,
             np.searchsorted(gallery[entry], np.arange(num + 1)),
+            image,
+            bboxes,
         )
 
     def matched(self, position: int, similarity: np.ndarray) -> np.ndarray:
@@ -118,6 +125,19 @@ class Positives:
             return np.zeros(0)
         starts = np.flatnonzero(np.diff(entry, prepend=-1))
         return np.maximum.reduceat(similarity[self.rows[part]], starts)
+
+    def winners(
+        self, position: int, similarity: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the true positives and the entries that they find.
+
+        Among equals on a person the first detection is the true positive.
+        """
+        part = slice(self.offsets[position], self.offsets[position + 1])
+        rows, entry = self.rows[part], self.entry[part]
+        order = np.lexsort((-similarity[rows], entry))
+        found, first = np.unique(entry[order], return_index=True)
+        return rows[order][first], found
 
 
 def box_threshold(bboxes: np.ndarray) -> np.ndarray:

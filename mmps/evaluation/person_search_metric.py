@@ -16,7 +16,12 @@ from mmps.evaluation.evaluate import (
     select,
 )
 from mmps.evaluation.features import Features
-from mmps.evaluation.pairs import PairFindings, only
+from mmps.evaluation.pairs import PairFindings
+from mmps.evaluation.rankings import (
+    Search,
+    search_of_features,
+    search_of_pairs,
+)
 from mmps.evaluation.records import gather
 from mmps.evaluation.report import render
 
@@ -44,6 +49,10 @@ class PersonSearchMetric(BaseMetric):
         dump: Write the features to this file (``tools/score.py`` reads it).
         collect_device: As in mmengine, 'cpu' or 'gpu'.
         collect_dir: As in mmengine.
+
+    Attributes:
+        search: What was ranked last, in the process that has scored; None
+            before, elsewhere and for detection alone.
     """
 
     # Names of results are complete; None would make mmengine warn.
@@ -75,6 +84,7 @@ class PersonSearchMetric(BaseMetric):
         self.det_thr = det_thr
         self.protocols = protocols
         self.dump = dump
+        self.search: Search | None = None
         self.options = {
             'duplicates': duplicates,
             'cws': cws,
@@ -108,6 +118,10 @@ class PersonSearchMetric(BaseMetric):
         if self.dump is not None:
             write_dump(features, self.dump, det_thr=self.det_thr)
         result = evaluate(features, det_thr=self.det_thr, **self.options)
+        if protocols:
+            self.search = search_of_features(
+                features, self.det_thr, self.options['duplicates']
+            )
         print_log('\n' + render(result), logger='current')
         return result
 
@@ -144,10 +158,17 @@ class PersonSearchMetric(BaseMetric):
         if plain is not None:
             result = detection_figures(plain, self.det_thr)
         protocols = select(meta['protocols'], self.protocols)
+        self.search = search_of_pairs(
+            findings,
+            meta['image_names'],
+            meta['queries'],
+            protocols,
+            self.options['duplicates'],
+        )
         result.update(
             pair_figures(
                 findings,
-                {n: only(p, findings) for n, p in protocols.items()},
+                self.search.protocols,
                 len(meta['image_names']),
                 duplicates=self.options['duplicates'],
                 cws=self.options['cws'],

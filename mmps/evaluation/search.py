@@ -110,10 +110,18 @@ def average_precision(
     """
     if not len(matched):
         return 0.0
+    return float(precisions(candidates, matched).sum() / num_gt)
+
+
+def precisions(candidates: np.ndarray, matched: np.ndarray) -> np.ndarray:
+    """Precision at each true positive, the lowest score first.
+
+    Args: as of ``average_precision``.
+    """
     falling, hits = -np.sort(-candidates), np.sort(matched)
     num_hits = len(hits) - np.searchsorted(hits, hits)
     num_candidates = np.searchsorted(-falling, -hits, side='right')
-    return float((num_hits / num_candidates).sum() / num_gt)
+    return num_hits / num_candidates
 
 
 def score_query(

@@ -251,9 +251,19 @@ def test_a_config_tests_a_checkpoint_pair_by_pair(
 ):
     checkpoint = tmp_path / 'weights.pth'
     torch.save({'state_dict': runner.model.state_dict()}, checkpoint)
-    found = run_test(loaded(config, tmp_path / 'work'), str(checkpoint))
+    pictures = tmp_path / 'pictures'
+    found = run_test(
+        loaded(config, tmp_path / 'work'),
+        str(checkpoint),
+        show=dict(out=pictures, num_each=1),
+    )
     assert_same(found, expected)
     assert len(files_of(tmp_path / 'work' / 'pairs')) == QUERIES // 2
+    # the worst and the best of the queries that were run
+    drawn = sorted(file.name for file in pictures.glob('*.jpg'))
+    assert [name[:4] for name in drawn] == ['0001', f'{QUERIES:04d}']
+    low, high = (float(name.split('_')[1][2:]) for name in drawn)
+    assert low - 0.005 <= expected[f'{PROTOCOL}/mAP'] <= high + 0.005
 
 
 def test_gated_pairs_run_in_any_batch(data, tmp_path):

@@ -1,0 +1,147 @@
+"""Tiles, text and frames: what all pictures are made of.
+
+Pictures are (height, width, 3) uint8, blue green red, as OpenCV has them.
+Boxes are x1 y1 x2 y2 in pixels of the picture that they lie in.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+#: Colours, blue green red.
+RIGHT, WRONG, MISSED = (0, 160, 0), (0, 0, 210), (220, 110, 0)
+QUERY, INK, WHITE = (40, 40, 40), (60, 60, 60), (255, 255, 255)
+TILE_HEIGHT, TILE_WIDTH, BORDER, CAPTION = 168, 84, 4, 18
+#: Around the patch of a tile: its frame and two pixels of white.
+MARGIN = BORDER + 2
+#: Height of a letter and width of the widest, for captions.
+TEXT_SIZE, TEXT_WIDTH = 0.42, 9
+
+
+def read(path: str | Path) -> np.ndarray:
+    """Read a picture, as it is stored.
+
+    Raises:
+        FileNotFoundError: It is missing or cannot be read.
+    """
+    # the boxes belong to the pixels, not to the orientation of the camera
+    picture = cv2.imread(
+        str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    )
+    if picture is None:
+        raise FileNotFoundError(
+            f'{path} is missing or no picture; give the folder that holds the '
+            'images of this test set'
+        )
+    return picture
+
+
+def save(picture: np.ndarray, path: str | Path) -> None:
+    """Write a picture; its folder must exist.
+
+    Raises:
+        OSError: It cannot be written, or the ending names no kind of picture.
+    """
+    try:
+        done = cv2.imwrite(str(path), picture)
+    except cv2.error:
+        done = False
+    if not done:
+        raise OSError(
+            f'{path} cannot be written; the folder must exist and the name '
+            'end in .jpg or .png'
+        )
+
+
+def write(
+    picture: np.ndarray,
+    text: str,
+    at: tuple[int, int],
+    colour: tuple[int, int, int],
+    size: float = TEXT_SIZE,
+) -> None:
+    """Write on a picture, in place; ``at`` is the lower left corner.
+
+    Letters that the font lacks become '?'.
+    """
+    text = text.encode('ascii', 'replace').decode()
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(picture, text, at, font, size, colour, 1, cv2.LINE_AA)
+
+
+def label(
+    picture: np.ndarray,
+    text: str,
+    at: tuple[int, int],
+    colour: tuple[int, int, int],
+) -> None:
+    """White text on a plate of a colour, in place, moved into the picture.
+
+    Args:
+        picture: To write on.
+        text: What.
+        at: Lower left corner of the plate.
+        colour: Of the plate.
+    """
+    text = text.encode('ascii', 'replace').decode()
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    (width, _), _ = cv2.getTextSize(text, font, 0.4, 1)
+    width, height = width + 5, 14
+    x = max(0, min(at[0], picture.shape[1] - width))
+    y = max(height, min(at[1], picture.shape[0]))
+    cv2.rectangle(picture, (x, y - height), (x + width, y), colour, -1)
+    write(picture, text, (x + 3, y - 4), WHITE, 0.4)
+
+
+def heading(text: str, width: int) -> np.ndarray:
+    """A line of text, at least ``width`` wide."""
+    line = np.full((24, max(width, 8 * len(text)), 3), 255, np.uint8)
+    write(line, text, (MARGIN, 17), INK, TEXT_SIZE)
+    return line
+
+
+def stack(lines: Sequence[np.ndarray]) -> np.ndarray:
+    """Put lines of any width under each other, white on the right."""
+    width = max(line.shape[1] for line in lines)
+    return np.vstack(
+        [
+            np.pad(
+                line,
+                ((0, 0), (0, width - line.shape[1]), (0, 0)),
+                constant_values=255,
+            )
+            for line in lines
+        ]
+    )
+
+
+def tile(
+    path: str | Path,
+    bbox: np.ndarray,
+    colour: tuple[int, int, int],
+    caption: str,
+) -> np.ndarray:
+    """Crop a box with a little around it into a framed tile."""
+    picture = read(path)
+    x1, y1, x2, y2 = (float(value) for value in bbox)
+    # a window of the tile's shape around the box, as the border permits
+    height = max(y2 - y1, (x2 - x1) * TILE_HEIGHT / TILE_WIDTH) * 1.08
+    size = (height * TILE_WIDTH / TILE_HEIGHT, height)
+    patch = cv2.getRectSubPix(
+        picture,
+        (max(1, round(size[0])), max(1, round(size[1]))),
+        ((x1 + x2) / 2, (y1 + y2) / 2),
+    )
+    patch = cv2.resize(
+        patch, (TILE_WIDTH, TILE_HEIGHT), interpolation=cv2.INTER_CUBIC
+    )
+    patch = cv2.copyMakeBorder(
+        patch, *(BORDER,) * 4, cv2.BORDER_CONSTANT, value=colour
+    )
+    framed = cv2.copyMakeBorder(
+        patch, 2, CAPTION, 2, 2, cv2.BORDER_CONSTANT, value=WHITE
+    )
+    write(framed, caption, (BORDER, framed.shape[0] - 5), colour)
+    return framed

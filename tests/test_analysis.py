@@ -1,0 +1,120 @@
+"""Sizes of networks: against sums by hand and a second counter."""
+
+import pytest
+import torch
+from mmengine.analysis import get_model_complexity_info
+from mmengine.config import Config
+
+from mmps.analysis import (
+    Count,
+    analyze,
+    build_network,
+    count_buffers,
+    count_parameters,
+)
+from mmps.apis import load_config
+
+SHAPE = (96, 128)
+
+
+def config(name):
+    return load_config(f'configs/{name}.py')
+
+
+@pytest.fixture(scope='module')
+def oim():
+    return analyze(config('oim/oim_r18_tiny'), SHAPE, repeats=1)
+
+
+def test_parts_add_up_to_the_whole(oim):
+    whole = oim.parameters['all']
+    parts = [v for k, v in oim.parameters.items() if k != 'all']
+    assert sum(part.total for part in parts) == whole.total
+    assert sum(part.frozen for part in parts) == whole.frozen
+    parts = [v for k, v in oim.macs.items() if k != 'all']
+    assert sum(parts) == oim.macs['all']
+
+
+def test_parameters_are_those_that_an_optimizer_would_see():
+    network = build_network(config('oim/oim_r18_tiny'))
+    count = count_parameters(network)
+    trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    assert count['all'].trainable == trained
+    network.requires_grad_(False)
+    frozen = count_parameters(network)
+    assert frozen['all'] == Count(0, count['all'].total)
+    embed = network.roi_head.oim_head
+    by_hand = sum(p.numel() for p in embed.parameters())
+    assert frozen['roi_head.oim_head'].total == by_hand
+
+
+def test_tables_and_queues_are_no_parameters():
+    cfg = config('oim/oim_r18_tiny')
+    loss = cfg.model.roi_head.oim_head.loss_oim
+    dims = cfg.model.roi_head.oim_head.feat_dim
+    buffers = count_buffers(build_network(cfg))
+    where = 'roi_head.oim_head.loss_oim'
+    assert buffers[f'{where}.table'] == loss.num_ids * dims
+    assert buffers[f'{where}.queue'] == loss.queue_size * dims
+    assert set(buffers) == {f'{where}.table', f'{where}.queue', 'batch norm'}
+
+
+def test_macs_of_the_backbone_are_what_mmengine_counts(oim):
+    network = build_network(config('oim/oim_r18_tiny'))
+    outputs = get_model_complexity_info(
+        network.backbone,
+        inputs=(torch.zeros(1, 3, *SHAPE),),
+        show_table=False,
+        show_arch=False,
+    )
+    # it adds batch norm, 2 per value or less
+    assert oim.macs['backbone'] < outputs['flops'] < 1.1 * oim.macs['backbone']
+
+
+def test_macs_of_conv5_grow_with_the_rois(oim):
+    cfg = config('oim/oim_r18_tiny')
+    cfg.merge_from_dict({'model.test_cfg.rpn.max_per_img': 10})
+    few = analyze(cfg, SHAPE, repeats=0)
+    assert few.rois == 10 < oim.rois
+    assert few.milliseconds == {}
+    assert min(oim.milliseconds.values()) > 0
+    assert set(oim.milliseconds) == {'ms', 'CPU ms'}
+    head = 'roi_head.shared_head'
+    assert few.macs[head] * oim.rois == oim.macs[head] * few.rois
+    assert few.macs['backbone'] == oim.macs['backbone']
+
+
+def test_a_convolution_by_hand(oim):
+    # 1 x 1 convolutions of the RPN and its 3 x 3 on a map of stride 16
+    rpn = config('oim/oim_r18_tiny').model.rpn_head
+    wide, inside = rpn.feat_channels, rpn.in_channels
+    anchors = len(rpn.anchor_generator.scales) * len(
+        rpn.anchor_generator.ratios
+    )
+    places = SHAPE[0] // 16 * SHAPE[1] // 16
+    by_hand = places * (9 * inside * wide + 5 * anchors * wide)
+    assert oim.macs['rpn_head'] == by_hand
+
+
+def test_a_query_guided_network_is_run_on_a_pair(oim):
+    pair = analyze(config('qeeps/qeeps_r18_tiny'), SHAPE, repeats=0)
+    assert pair.pairs
+    assert not oim.pairs
+    assert pair.rois == oim.rois + 1  # and the query
+    assert pair.macs['backbone'] >= 2 * oim.macs['backbone']
+    assert pair.macs['roi_head.sim_head'] > 0
+
+
+def test_the_teacher_of_a_student_is_not_counted():
+    cfg = config('kd/oim_r18_det50_synth')
+    assert 'distiller' in cfg.model
+    student = count_parameters(build_network(cfg))
+    alone = count_parameters(build_network(config('oim/oim_r18_w0.1_synth')))
+    assert student == alone
+
+
+def test_config_is_left_as_it_is():
+    cfg = config('kd/oim_r18_det50_synth')
+    before = Config(cfg.to_dict()).pretty_text
+    build_network(cfg)
+    assert Config(cfg.to_dict()).pretty_text == before
