@@ -42,14 +42,22 @@ class StrictLoadHook(Hook):
         model = runner.model
         if is_model_wrapper(model):
             model = model.module
+        weights = checkpoint.get('state_dict', checkpoint)
         report = check_state_dict(
             model,
-            checkpoint.get('state_dict', checkpoint),
+            weights,
             source,
             allow=() if runner._resume else self.allow,
         )
         if not report.fits:
             runner.logger.warning(f'{source}: {overview(report)}')
+        if report.left_out:
+            runner.logger.info(
+                f'{source}: published weights; {len(report.left_out)} keys '
+                'that only training needs start fresh'
+            )
+            ours = model.state_dict()
+            weights.update({key: ours[key] for key in report.left_out})
 
 
 def _check_resumable(checkpoint: dict, source) -> None:

@@ -1,14 +1,16 @@
 import copy
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmdet.registry import HOOKS
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import load_state_dict
 
-from mmps.engine import CheckpointError
+from mmps.engine import CheckpointError, StrictLoadHook
 from tests.distillation.networks import network, network_config
 
 from .toy import make_config, train, validation
@@ -292,3 +294,30 @@ def test_the_infection_above_would_have_worked(tmp_path):
     code = f'open({str(canary)!r}, "w").close()\na = 1'
     Config.fromstring(code, file_format='.py')
     assert canary.exists()
+
+
+def test_what_published_weights_leave_out_starts_fresh():
+    model = network(network_config(oim=True), seed=5)
+    other = network(network_config(oim=True), seed=6).state_dict()
+    kept = {k: v for k, v in other.items() if 'loss_oim' not in k}
+    checkpoint = {'state_dict': kept}
+    told = []
+    logger = SimpleNamespace(info=told.append, warning=told.append)
+    runner = SimpleNamespace(
+        model=model, logger=logger, _load_from='zoo://x', _resume=False
+    )
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    StrictLoadHook().after_load_checkpoint(runner, checkpoint)
+    assert told == [
+        'zoo://x: published weights; 4 keys that only training needs start '
+        'fresh'
+    ]
+    # mmengine finds nothing missing, so it warns of nothing
+    load_state_dict(model, checkpoint['state_dict'], strict=True)
+    for key, value in model.state_dict().items():
+        origin = before if 'loss_oim' in key else other
+        assert torch.equal(value, origin[key]), key
+    # a part of it is a damaged file
+    del checkpoint['state_dict']['roi_head.oim_head.loss_oim.queue']
+    with pytest.raises(CheckpointError, match=r'missing +roi_head.*queue'):
+        StrictLoadHook().after_load_checkpoint(runner, checkpoint)
