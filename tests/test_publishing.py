@@ -203,6 +203,7 @@ def test_a_published_table_is_the_checkpoints(root, saved, tested):
     record = load_index(root).find('x').table
     assert table == root / record.path
     assert table.name == f'x_lut-{record.sha256[:8]}.pth'
+    assert load_checkpoint_file(table)['table'].dtype == torch.float16
     found = read_table('zoo://x')
     assert found.names == tuple(NAMES)
     rows = saved['state_dict'][f'{LOSS}table']

@@ -143,6 +143,7 @@ def changed(**keys):
         ([changed(SHA256=None)], 'oim_r18: SHA256 needs 64 hex digits'),
         ([changed(SHA256='ab' * 16)], 'SHA256 needs 64 hex digits'),
         ([changed(SHA256='AB' * 32)], 'SHA256 needs 64 hex digits'),
+        ([changed(SHA256='ab' * 33)], 'SHA256 needs 64 hex digits'),
         ([changed(Size=None)], 'Size needs a number of bytes'),
         ([changed(Size=0)], 'Size needs a number of bytes'),
         ([changed(Size=True)], 'Size needs a number of bytes'),

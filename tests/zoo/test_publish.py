@@ -105,6 +105,17 @@ def test_the_same_network_gives_the_same_file(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize('length', range(8))
+def test_tensors_start_at_a_multiple_of_eight_bytes(length, tmp_path):
+    file = write_weights(STATE, {'x': 'a' * length}, tmp_path / 'w', 'x')
+    content = (tmp_path / file.path).read_bytes()
+    assert int.from_bytes(content[:8], 'little') % 8 == 0
+    loaded = load_checkpoint_file(tmp_path / file.path)
+    assert loaded['meta'] == {'x': 'a' * length}
+    for key, value in STATE.items():
+        assert torch.equal(loaded['state_dict'][key], value), key
+
+
 def test_any_file_may_carry_its_hash(tmp_path):
     file = write_hashed(b'abc', tmp_path / 'w', 'x_lut', '.pth')
     assert file.path == 'w/x_lut-ba7816bf.pth'  # FIPS 180-2, appendix B.1

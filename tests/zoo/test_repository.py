@@ -10,7 +10,6 @@ import torch
 import yaml
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from modelindex.load_model_index import load as load_as_openmmlab
 
 from mmps.distillation import read_table
 from mmps.engine import check_state_dict, load_checkpoint_file
@@ -199,8 +198,10 @@ def test_every_entry_is_on_the_page_of_the_zoo():
 
 
 def test_openmmlabs_reader_reads_it(monkeypatch):
+    from modelindex.load_model_index import load
+
     monkeypatch.chdir(ROOT)
-    index = load_as_openmmlab('model-index.yml')
+    index = load('model-index.yml')
     assert {model.name for model in index.models} == {e.name for e in ENTRIES}
     names = {collection.name for collection in index.collections}
     assert {model.in_collection for model in index.models} == names
