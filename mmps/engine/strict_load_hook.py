@@ -18,7 +18,8 @@ class StrictLoadHook(Hook):
     mmengine loads with ``strict=False`` whatever matches, and a model tested
     with a checkpoint of another architecture scores random weights without an
     error. This hook runs between reading the file and loading the weights,
-    before any other hook sees them, for training and testing.
+    before any other hook sees them, for training and testing. What published
+    weights leave out (``training_only``) keeps the values that it has.
 
     Args:
         allow: Prefixes of keys that may be missing, unexpected or of another
@@ -42,12 +43,16 @@ class StrictLoadHook(Hook):
         model = runner.model
         if is_model_wrapper(model):
             model = model.module
+        state = checkpoint.get('state_dict', checkpoint)
         report = check_state_dict(
             model,
-            checkpoint.get('state_dict', checkpoint),
+            state,
             source,
             allow=() if runner._resume else self.allow,
         )
+        # as they are; else mmengine says that the weights do not match
+        own = model.state_dict()
+        state.update({key: own[key] for key in report.left_out})
         if not report.fits:
             runner.logger.warning(f'{source}: {overview(report)}')
 
