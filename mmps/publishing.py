@@ -82,20 +82,8 @@ def publish(
 
     Nothing is written then.
     """
-    name = Path(config).stem
-    index = load_index(folder.resolve().parent)
-    entry = index.find(name)
-    metafile = (index.root / entry.config).parent / 'metafile.yml'
-    if not metafile.with_name(f'{name}.py').samefile(config):
-        raise ValueError(
-            f'{metafile}: {name} is {index.root / entry.config}, not {config}'
-        )
-    lacking = [key for key in _TERMS if key not in entry.metadata]
-    if lacking:
-        raise ValueError(
-            f'{metafile}: {name} has no {", ".join(lacking)} in its '
-            'Metadata; fill it in first'
-        )
+    entry, metafile = _entry(Path(config), folder)
+    name = entry.name
     cfg = load_config(config, cfg_options=cfg_options)
     saved = load_checkpoint_file(checkpoint)
     updates: dict = {'Metadata': _metadata(saved, training, checkpoint)}
@@ -117,6 +105,24 @@ def publish(
         write_atomically(folder / f'{name}.log.json', log)
     record(metafile, name, updates)
     return [folder.parent / file.path for file in paths]
+
+
+def _entry(config: Path, folder: Path) -> tuple[Entry, Path]:
+    """The entry of a config, fit to be published, and its metafile."""
+    name = config.stem
+    index = load_index(folder.resolve().parent)
+    entry = index.find(name)
+    path = index.root / entry.config
+    if not path.samefile(config):
+        raise ValueError(f'the entry {name} is of {path}, not of {config}')
+    metafile = path.with_name('metafile.yml')
+    lacking = [key for key in _TERMS if key not in entry.metadata]
+    if lacking:
+        raise ValueError(
+            f'{metafile}: {name} has no {", ".join(lacking)} in its '
+            'Metadata; fill it in first'
+        )
+    return entry, metafile
 
 
 def _metadata(saved: Mapping, training: Training, checkpoint: str) -> dict:

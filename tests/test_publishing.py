@@ -269,7 +269,7 @@ def test_the_entry_of_another_config_is_not_written_to(root, saved, tested):
     other = root / 'configs/kd/x.py'
     put(root, 'configs/kd/x.py', (root / 'configs/oim/x.py').read_bytes())
     torch.save(saved, root.parent / 'epoch_2.pth')
-    with pytest.raises(ValueError, match=f'oim/x.py, not {other}'):
+    with pytest.raises(ValueError, match=f'oim/x.py, not of {other}'):
         publish(
             *(str(other), str(root.parent / 'epoch_2.pth')),
             *(root / 'weights', TRAINING),
