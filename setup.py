@@ -1,8 +1,10 @@
 """Packaging of mmps. Versions that are tested stand in requirements.txt."""
 
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 root = Path(__file__).parent
 version = next(
@@ -11,12 +13,38 @@ version = next(
     if line.startswith('__version__')
 )
 
+
+class BuildWithZoo(build_py):
+    """Puts configs, tools and index of the zoo into a wheel.
+
+    They become ``mmps/.mim``, where ``mim`` and ``mmps.zoo.index.find_root``
+    look for them; the weights stay outside. A clone that is installed in
+    place (``pip install -e``) has them already.
+    """
+
+    def run(self) -> None:
+        """Build the package, then copy."""
+        super().run()
+        if self.editable_mode:
+            return
+        place = Path(self.build_lib) / 'mmps' / '.mim'
+        shutil.rmtree(place, ignore_errors=True)  # of an earlier build
+        for name in ('configs', 'tools'):
+            shutil.copytree(
+                root / name,
+                place / name,
+                ignore=shutil.ignore_patterns('__pycache__'),
+            )
+        shutil.copy(root / 'model-index.yml', place)
+
+
 setup(
     name='mmps',
     version=version,
     description='End-to-end person search on MMDetection',
     license='Apache-2.0',
     python_requires='>=3.11,<3.14',
+    cmdclass={'build_py': BuildWithZoo},
     packages=find_packages(include=['mmps', 'mmps.*']),
     install_requires=[
         'torch>=2.6',

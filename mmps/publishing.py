@@ -3,17 +3,21 @@
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmdet.registry import MODELS
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
+from torch import Tensor
 
 from mmps import __version__
 from mmps.apis import load_config, run_test
 from mmps.distillation import read_table, write_table
+from mmps.distillation.lut import identity_names
 from mmps.engine import (
+    CheckpointError,
     check_state_dict,
     load_checkpoint_file,
     write_atomically,
@@ -71,92 +75,121 @@ def publish(
         The files.
 
     Raises:
-        CheckpointError: The checkpoint does not fit the config, or the entry
-            lacks the terms of its data.
+        CheckpointError: The checkpoint is not one of a training, does not fit
+            the config, or its table has no names.
+        ValueError: The entry is of another config, or lacks the terms of its
+            data.
+
+    Nothing is written then.
     """
-    name = Path(config).stem
-    entry = load_index(folder.resolve().parent).find(name)
-    lacking = [key for key in _TERMS if key not in entry.metadata]
-    if lacking:
-        raise ValueError(
-            f'{Path(config).parent / "metafile.yml"}: {name} has no '
-            f'{", ".join(lacking)} in its Metadata; fill it in first'
-        )
+    entry, metafile = _entry(Path(config), folder)
+    name = entry.name
     cfg = load_config(config, cfg_options=cfg_options)
     saved = load_checkpoint_file(checkpoint)
-    updates: dict = {'Metadata': _metadata(saved, training)}
+    updates: dict = {'Metadata': _metadata(saved, training, checkpoint)}
+    rows = _table(checkpoint) if table else None
+    log = training.log.read_bytes() if training.log else None
     paths = []
     if weights:
-        file, results = _weights(cfg, saved, entry, folder, half, training)
+        state = _state(cfg, saved, checkpoint, half)
+        names = identity_names(saved['state_dict'])
+        file, results = _weights(cfg, state, names, entry, folder, training)
         updates |= {**file_record(file, 'Weights'), 'Results': results}
         paths.append(file)
-    if table:
-        file = _table(checkpoint, entry, folder)
+    if rows is not None:
+        file = write_hashed(rows, folder, f'{name}_lut', '.pth')
         updates['Table'] = file_record(file, 'File')
         paths.append(file)
-    if training.log is not None:
-        log = folder / f'{name}.log.json'
-        write_atomically(log, training.log.read_bytes())
-        updates['Log'] = f'{folder.name}/{log.name}'
-    record(Path(config).parent / 'metafile.yml', name, updates)
+    if log is not None:
+        updates['Log'] = f'{folder.name}/{name}.log.json'
+        write_atomically(folder / f'{name}.log.json', log)
+    record(metafile, name, updates)
     return [folder.parent / file.path for file in paths]
 
 
-def _metadata(saved: Mapping, training: Training) -> dict:
+def _entry(config: Path, folder: Path) -> tuple[Entry, Path]:
+    """The entry of a config, fit to be published, and its metafile."""
+    name = config.stem
+    index = load_index(folder.resolve().parent)
+    entry = index.find(name)
+    path = index.root / entry.config
+    if not path.samefile(config):
+        raise ValueError(f'the entry {name} is of {path}, not of {config}')
+    metafile = path.with_name('metafile.yml')
+    lacking = [key for key in _TERMS if key not in entry.metadata]
+    if lacking:
+        raise ValueError(
+            f'{metafile}: {name} has no {", ".join(lacking)} in its '
+            'Metadata; fill it in first'
+        )
+    return entry, metafile
+
+
+def _metadata(saved: Mapping, training: Training, checkpoint: str) -> dict:
     meta = saved.get('meta', {})
+    lacking = [key for key in ('seed', 'epoch', 'iter') if key not in meta]
+    if lacking:
+        raise CheckpointError(
+            checkpoint,
+            f'its meta has no {", ".join(lacking)}',
+            'Publish a checkpoint that tools/train.py has written',
+        )
     return {
         'Commit': training.commit,
-        'Seed': meta.get('seed'),
-        'Epochs': meta.get('epoch'),
-        'Iterations': meta.get('iter'),
+        'Seed': meta['seed'],
+        'Epochs': meta['epoch'],
+        'Iterations': meta['iter'],
         'Training Resources': training.resources,
         'Training Time (hours)': training.hours,
     }
 
 
+def _state(
+    cfg: Config, saved: Mapping, checkpoint: str, half: bool
+) -> dict[str, Tensor]:
+    """The weights of a checkpoint that a test needs, and no others."""
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(_plain(cfg))
+    state = released_state(saved['state_dict'], training_only(model), half)
+    check_state_dict(model, state, checkpoint)
+    return state
+
+
+def _plain(cfg: Config) -> ConfigDict:
+    """A copy of the model's config, without a teacher."""
+    model = deepcopy(cfg.model)
+    model.pop('distiller', None)
+    return model
+
+
 def _weights(
     cfg: Config,
-    saved: Mapping,
+    state: Mapping[str, Tensor],
+    names: Sequence[str] | None,
     entry: Entry,
     folder: Path,
-    half: bool,
     training: Training,
 ) -> tuple[ReleasedFile, Sequence[Mapping]]:
     """Test what will be published, and publish it."""
-    plain = cfg.model.copy()
-    plain.pop('distiller', None)
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        model = MODELS.build(plain)
-    state = released_state(saved['state_dict'], training_only(model), half)
-    check_state_dict(model, state, entry.name)
-    data = entry.metadata['Training Data']
-    with tempfile.TemporaryDirectory() as place:
-        trial = write_weights(state, {}, Path(place) / 'trial', entry.name)
-        result = run_test(cfg, str(Path(place) / trial.path))
-    results = results_of(result, data)
     header = {
         'name': entry.name,
         'mmps_version': __version__,
         'commit': training.commit,
-        'config': json.dumps(plain.to_dict()),
-        'metrics': json.dumps(results),
-        'identity_names': json.dumps(_names(saved)),
+        'config': json.dumps(_plain(cfg).to_dict()),
+        'identity_names': json.dumps(names),
         **{key: str(entry.metadata[key]) for key in _TERMS},
     }
+    with tempfile.TemporaryDirectory() as place:
+        trial = write_weights(state, {}, Path(place) / 'trial', entry.name)
+        result = run_test(cfg, str(Path(place) / trial.path))
+    results = results_of(result, entry.metadata['Training Data'])
+    header['metrics'] = json.dumps(results)
     return write_weights(state, header, folder, entry.name), results
 
 
-def _names(saved: Mapping) -> list[str]:
-    """Identities that it was trained on."""
-    for key, value in saved['state_dict'].items():
-        if key.endswith('loss_oim._extra_state'):
-            return bytes(value.tolist()).decode().split('\n')
-    return []
-
-
-def _table(checkpoint: str, entry: Entry, folder: Path) -> ReleasedFile:
+def _table(checkpoint: str) -> bytes:
+    """The table file of a checkpoint."""
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / 'table.pth'
         write_table(read_table(checkpoint), path, half=True)
-        content = path.read_bytes()
-    return write_hashed(content, folder, f'{entry.name}_lut', '.pth')
+        return path.read_bytes()

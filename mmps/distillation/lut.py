@@ -16,7 +16,7 @@ Person Search", BMVC 2019, sections 4.2 and 6.1.
 """
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from mmps.zoo import is_address, table_file
 
 _SHOWN = 5
 _TABLE_KEY = 'loss_oim.table'
+_NAMES_KEY = 'loss_oim._extra_state'
 
 
 @dataclass(frozen=True)
@@ -281,6 +282,14 @@ def embeddings_of_people(
             yield people.embeddings, people.instances_ids
 
 
+def identity_names(state: Mapping[str, Tensor]) -> list[str] | None:
+    """Names of the training identities among weights, None without."""
+    for key, text in state.items():
+        if key.endswith(_NAMES_KEY) and len(text):
+            return bytes(text.tolist()).decode().split('\n')
+    return None
+
+
 def _from_weights(state: dict, source) -> tuple[Tensor, list[str] | None]:
     """Table and identity names among the weights of a network."""
     keys = [key for key in state if key.endswith(_TABLE_KEY)]
@@ -297,11 +306,7 @@ def _from_weights(state: dict, source) -> tuple[Tensor, list[str] | None]:
             'extract, or compute one from any embedding: tools/lut.py compute',
         )
     (key,) = keys
-    text = state.get(key.removesuffix('table') + '_extra_state')
-    names = None
-    if text is not None and len(text):
-        names = bytes(text.tolist()).decode().split('\n')
-    return state[key], names
+    return state[key], identity_names(state)
 
 
 def _check_rows(table: IdentityTable) -> None:

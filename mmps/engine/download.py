@@ -108,9 +108,16 @@ def fetch(
 
 def _copy(url: str, partial: Path) -> int:
     """Copy a file of this machine; returns its length."""
-    source = urllib.request.url2pathname(urllib.parse.urlsplit(url).path)
+    parts = urllib.parse.urlsplit(url)
+    if parts.netloc not in ('', 'localhost'):
+        raise CheckpointError(
+            url,
+            f'{parts.netloc!r} is taken for the name of another machine',
+            'A path has three slashes in front: file:///path/of/file',
+        )
     try:
-        content = Path(source).read_bytes()
+        source = Path(urllib.request.url2pathname(parts.path))
+        content = source.read_bytes()
     except OSError as error:
         raise CheckpointError(url, error.strerror or str(error)) from error
     try:

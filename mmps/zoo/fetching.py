@@ -49,7 +49,8 @@ def fetch_file(file: ReleasedFile, index: Index) -> Path:
         index: Of that entry.
 
     Raises:
-        CheckpointError: No mirror has it intact; says what each answered.
+        CheckpointError: No mirror has it intact (says what each answered),
+            or the cache cannot be written.
     """
     refused = []
     for address in mirrors(index.root):
@@ -59,8 +60,10 @@ def fetch_file(file: ReleasedFile, index: Index) -> Path:
                 url, sha256=file.sha256, folder=cache_dir() / 'zoo', tries=3
             )
         except CheckpointError as error:
-            refused.append(f'{error.file}: {error.problem}')
-            print_log(f'{url}: {error.problem}', logger='current')
+            if error.file != url:  # the cache is to blame, not the mirror
+                raise
+            refused.append(f'{url}: {error.problem}')
+            print_log(refused[-1], logger='current')
     raise CheckpointError(
         file.path,
         '\n  '.join(['no mirror has it', *refused]),

@@ -8,7 +8,6 @@ format of OpenMMLab that ``mim`` reads. Besides its keys, ours are
     SHA256, Size    of the weights; 64 hex digits, bytes
     Table           File, SHA256, Size of the lookup table
     Log             scalars of the training
-    Runs            how often it was trained for the results, if not once
 
 An entry without ``Weights`` is not released.
 """
@@ -134,12 +133,18 @@ def load_index(root: Path | None = None) -> Index:
     return _load_index(root or find_root())
 
 
+def forget_indexes() -> None:
+    """Read the metafiles again the next time: one was written to."""
+    _load_index.cache_clear()
+
+
 @lru_cache(maxsize=4)
 def _load_index(root: Path) -> Index:
     entries = {}
-    for part in _read(root / _INDEX).get('Import', []):
+    index = read_metafile(root / _INDEX)
+    for part in _get(index, 'Import', list, '', root / _INDEX):
         path = root / part
-        for model in _read(path).get('Models', []):
+        for model in _get(read_metafile(path), 'Models', list, '', path):
             entry = _entry(model, path)
             if entry.name in entries:
                 raise CheckpointError(path, f'{entry.name} is listed twice')
@@ -147,7 +152,12 @@ def _load_index(root: Path) -> Index:
     return Index(root, entries)
 
 
-def _read(path: Path) -> dict:
+def read_metafile(path: Path) -> dict:
+    """Content of a metafile or of the index.
+
+    Raises:
+        CheckpointError: It cannot be read, or is something else.
+    """
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
@@ -158,35 +168,53 @@ def _read(path: Path) -> dict:
 
 
 def _entry(model: dict, path: Path) -> Entry:
+    if not isinstance(model, dict):
+        raise CheckpointError(path, f'Models: {model!r} is not a mapping')
     name = model.get('Name', '?')
+    what = f'entry {name}: '
     for key in ('Name', 'In Collection', 'Config'):
         if not isinstance(model.get(key), str):
-            raise CheckpointError(path, f'entry {name}: {key} is missing')
+            raise CheckpointError(path, f'{what}{key} is missing')
     weights = table = None
     if 'Weights' in model:
-        weights = _file(model, 'Weights', f'{name}', path)
+        weights = _file(model, 'Weights', what, path)
     if 'Table' in model:
-        table = _file(model['Table'], 'File', f'{name}: Table', path)
+        record = _get(model, 'Table', dict, what, path)
+        table = _file(record, 'File', f'{what}Table: ', path)
     return Entry(
         name=name,
         config=model['Config'],
         collection=model['In Collection'],
-        metadata=model.get('Metadata', {}),
-        paper=_results(model, 'Paper Results', path),
-        results=_results(model, 'Results', path),
+        metadata=_get(model, 'Metadata', dict, what, path),
+        paper=_results(model, 'Paper Results', what, path),
+        results=_results(model, 'Results', what, path),
         weights=weights,
         table=table,
-        log=model.get('Log', ''),
+        log=_get(model, 'Log', str, what, path),
     )
 
 
-def _results(model: dict, key: str, path: Path) -> dict[str, dict]:
+def _get(content: dict, key: str, kind: type, what: str, path: Path):
+    """A value of this kind, an empty one if the key is not there."""
+    value = content.get(key, kind())
+    if not isinstance(value, kind):
+        raise CheckpointError(
+            path, f'{what}{key} is {value!r}, not a {kind.__name__}'
+        )
+    return value
+
+
+def _results(model: dict, key: str, what: str, path: Path) -> dict[str, dict]:
     """Data set -> metrics of all tasks."""
     found: dict[str, dict] = {}
-    for result in model.get(key, []):
-        if not {'Dataset', 'Metrics'} <= set(result):
+    for result in _get(model, key, list, what, path):
+        if not isinstance(result, dict) or not (
+            isinstance(result.get('Dataset'), str)
+            and isinstance(result.get('Metrics'), dict)
+        ):
             raise CheckpointError(
-                path, f'{model["Name"]}: {key} needs Dataset and Metrics'
+                path,
+                f'{what}{key} needs Dataset, a name, and Metrics, a mapping',
             )
         found.setdefault(result['Dataset'], {}).update(result['Metrics'])
     return found
@@ -195,9 +223,9 @@ def _results(model: dict, key: str, path: Path) -> dict[str, dict]:
 def _file(record: dict, key: str, what: str, path: Path) -> ReleasedFile:
     name, sha256, size = (record.get(k) for k in (key, 'SHA256', 'Size'))
     if not isinstance(name, str) or name.startswith('/') or '..' in name:
-        raise CheckpointError(path, f'{what}: {key} is not a relative path')
+        raise CheckpointError(path, f'{what}{key} is not a relative path')
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-        raise CheckpointError(path, f'{what}: SHA256 needs 64 hex digits')
+        raise CheckpointError(path, f'{what}SHA256 needs 64 hex digits')
     if type(size) is not int or size < 1:
-        raise CheckpointError(path, f'{what}: Size needs a number of bytes')
+        raise CheckpointError(path, f'{what}Size needs a number of bytes')
     return ReleasedFile(name, sha256, size)

@@ -8,7 +8,7 @@ import yaml
 
 from mmps.engine import CheckpointError, write_atomically
 
-from .index import ReleasedFile
+from .index import ReleasedFile, forget_indexes, read_metafile
 
 #: Of a test, in this order; the others are counts.
 _SEARCH = ('mAP', 'top-1', 'top-5', 'top-10')
@@ -64,11 +64,8 @@ def record(path: Path, name: str, updates: Mapping) -> None:
     Raises:
         CheckpointError: There is no such file or entry.
     """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise CheckpointError(path, f'cannot be read: {error}') from error
-    for model in content['Models']:
+    content = read_metafile(path)
+    for model in content.get('Models', []):
         if model['Name'] == name:
             break
     else:
@@ -81,3 +78,4 @@ def record(path: Path, name: str, updates: Mapping) -> None:
     model.update(updates)
     model['Metadata'] = metadata
     write_atomically(path, dumps(content).encode())
+    forget_indexes()

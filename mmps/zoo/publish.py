@@ -1,6 +1,7 @@
 """Make the file that is released: the network as it is tested, no more."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def released_state(
         half: Whether floats become float16.
 
     Raises:
-        CheckpointError: A value is too large for float16.
+        CheckpointError: A value is too large, as for float16.
     """
     prefixes = (_TEACHER, *leave_out)
     kept = {}
@@ -37,7 +38,9 @@ def released_state(
             value = value.half() if half else value.float()
             if not value.isfinite().all():
                 raise CheckpointError(
-                    key, 'is not finite in float16', 'Publish float32'
+                    key,
+                    f'is not finite in {value.dtype}',
+                    'Publish float32' if half else '',
                 )
         kept[key] = value.detach().cpu().contiguous()
     return kept
@@ -51,6 +54,8 @@ def write_weights(
 ) -> ReleasedFile:
     """Write a safetensors file with its hash in its name.
 
+    The same tensors and strings give the same file.
+
     Args:
         state: Of ``released_state``.
         metadata: Strings.
@@ -62,9 +67,22 @@ def write_weights(
     """
     from safetensors.torch import save
 
-    return write_hashed(
-        save(dict(state), dict(metadata)), folder, name, '.safetensors'
-    )
+    content = _sorted_header(save(dict(state), dict(metadata)))
+    return write_hashed(content, folder, name, '.safetensors')
+
+
+def _sorted_header(content: bytes) -> bytes:
+    """A safetensors file with its strings sorted, which come in any order.
+
+    Its layout: length of the header (8 bytes, little-endian), JSON padded by
+    blanks to a multiple of 8 bytes, tensors.
+    """
+    end = 8 + int.from_bytes(content[:8], 'little')
+    header = json.loads(content[8:end])
+    header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
+    text = json.dumps(header, separators=(',', ':')).encode()
+    text += b' ' * (-len(text) % 8)
+    return len(text).to_bytes(8, 'little') + text + content[end:]
 
 
 def write_hashed(

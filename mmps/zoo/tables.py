@@ -19,8 +19,11 @@ from mmps.engine import CheckpointError
 from .index import Entry, Index
 
 _TABLE = re.compile(
-    r'(<!-- zoo: (?P<names>[^>]+?) -->\n).*?(<!-- /zoo -->)', re.DOTALL
+    r'(<!-- zoo: (?P<names>[^>]+?) -->\n)'
+    r'(?:(?!<!-- zoo:).)*?(<!-- /zoo -->)',
+    re.DOTALL,
 )
+_MARK = re.compile(r'^<!-- /?zoo\b', re.MULTILINE)
 _HEAD = (
     *('config', 'lambda_oim', 'KD', 'teacher'),
     *('paper: search', 'paper: detection', 'ours: search', 'ours: detection'),
@@ -45,7 +48,7 @@ def fill(page: Path, index: Index) -> str:
         index: Of the entries.
 
     Raises:
-        CheckpointError: A mark names nothing.
+        CheckpointError: A mark names nothing, or has no other mark.
     """
 
     def table(match: re.Match) -> str:
@@ -53,7 +56,16 @@ def fill(page: Path, index: Index) -> str:
         lines = _render(entries, index, page)
         return f'{match[1]}\n{lines}\n\n{match[3]}'
 
-    return _TABLE.sub(table, page.read_text())
+    text, tables = _TABLE.subn(table, page.read_text())
+    marks = len(_MARK.findall(text))
+    if marks != 2 * tables:
+        raise CheckpointError(
+            page,
+            f'has {marks} marks of the zoo for {tables} tables',
+            'A table is between <!-- zoo: NAME --> and <!-- /zoo -->, each '
+            'on a line of its own',
+        )
+    return text
 
 
 def _named(patterns: list[str], index: Index, page: Path) -> list[Entry]:

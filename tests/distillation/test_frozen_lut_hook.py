@@ -13,6 +13,7 @@ from mmps.models import OIMLoss
 from mmps.structures import BACKGROUND
 from tests.engine import toy
 from tests.models import test_qeeps as qeeps
+from tests.zoo import small as zoo
 
 NAMES = ['p7', 'p3', 'p9', 'p1']
 DIM = 6
@@ -113,6 +114,21 @@ def test_the_table_is_normalised_and_frozen(teacher):
     assert loss.frozen
     assert not loss.queue.any()
     assert loss.queue_head == 0
+
+
+def test_the_teacher_may_be_a_released_table(tmp_path, monkeypatch, said):
+    zoo.private_cache(monkeypatch, tmp_path)
+    table = IdentityTable(rows_of(), tuple(NAMES), 'x', 'drawn')
+    write_table(table, tmp_path / 'weights/t.pth')
+    content = (tmp_path / 'weights/t.pth').read_bytes()
+    keys = zoo.keys_of('weights/t.pth', content, 'File')
+    zoo.write_zoo(tmp_path, zoo.entry('t', Table=keys))
+    zoo.make_default(monkeypatch, tmp_path)
+    _, runner = started('zoo://t')
+    loss = runner.model.loss_oim
+    torch.testing.assert_close(loss.table, table.normalised())
+    assert loss.frozen
+    assert '4 identities x 6 from zoo://t (drawn)' in said[0]
 
 
 def test_rows_follow_the_identities_of_the_data_set(teacher, said):

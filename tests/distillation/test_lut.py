@@ -19,6 +19,7 @@ from mmps.engine import CheckpointError
 from mmps.models import OIMLoss
 from mmps.structures import UNLABELED
 from tests.models.build import build, model_config, scene
+from tests.zoo import small as zoo
 
 ROOT = Path(__file__).parents[2]
 KEY = 'roi_head.oim_head.loss_oim.'
@@ -101,6 +102,29 @@ class TestReading:
         table = read_table(save(tmp_path / 'x.pth', state))
         assert table.names is None
         assert torch.equal(table.rows, rows_of())
+
+    def test_a_released_table(self, tmp_path, monkeypatch):
+        zoo.private_cache(monkeypatch, tmp_path)
+        write_table(table_of(), tmp_path / 'new.pth', half=True)
+        content = (tmp_path / 'new.pth').read_bytes()
+        keys = zoo.keys_of('weights/t.pth', content, 'File')
+        root = tmp_path / 'zoo'
+        zoo.put(root, 'weights/t.pth', content)
+        zoo.write_zoo(root, zoo.entry('t', Table=keys), zoo.entry('none'))
+        zoo.make_default(monkeypatch, root)
+        table, expected = (
+            read_table('zoo://t'),
+            read_table(tmp_path / 'new.pth'),
+        )
+        assert torch.equal(table.rows, expected.rows)
+        assert (table.names, table.origin) == (NAMES, 'drawn')
+        assert table.source == 'zoo://t'
+        with pytest.raises(CheckpointError, match='lookup table is not rel'):
+            read_table('zoo://none')
+        # whatever is wrong with it is told by its address
+        match = 'zoo://t: it has 4 identities, the student 5'
+        with pytest.raises(CheckpointError, match=match):
+            table.for_identities(None, 5, 6)
 
     def test_a_table_file_says_how_it_was_made(self, tmp_path):
         content = dict(

@@ -12,11 +12,13 @@ from mmps.distillation.teacher import (
     teacher_config,
 )
 from mmps.engine import CheckpointError
+from mmps.zoo.publish import released_state, write_weights
 from tests.distillation.networks import (
     network,
     network_config,
     save_teacher,
 )
+from tests.zoo import small as zoo
 
 ROIS = torch.tensor(
     [[0, 10, 10, 40, 90], [1, 60, 5, 100, 95], [0, 0, 0, 20, 30.5]]
@@ -178,6 +180,30 @@ def test_a_bare_or_wrapped_state_dict_is_read(prefix, tmp_path):
     teacher = load_teacher(teacher_config(cfg), str(path))
     for key, value in teacher.model.state_dict().items():
         assert torch.equal(value, expected[key]), key
+
+
+def test_released_weights_are_read(tmp_path, monkeypatch):
+    zoo.private_cache(monkeypatch, tmp_path)
+    cfg = network_config(oim=True)
+    expected = network(cfg, seed=7).state_dict()
+    # published without table and queue
+    memory = [key for key in expected if '.loss_oim.' in key]
+    state = released_state(expected, ('roi_head.oim_head.loss_oim.',), False)
+    assert len(memory) == len(expected) - len(state) > 2
+    file = write_weights(state, {}, tmp_path / 'weights', 'x')
+    keys = dict(Weights=file.path, SHA256=file.sha256, Size=file.size)
+    zoo.write_zoo(tmp_path, zoo.entry('x', **keys), zoo.entry('y'))
+    zoo.make_default(monkeypatch, tmp_path)
+    teacher = load_teacher(teacher_config(cfg), 'zoo://x')
+    found = teacher.model.state_dict()
+    for key, value in state.items():
+        assert torch.equal(found[key], value), key
+    with pytest.raises(CheckpointError, match='differ in shape') as caught:
+        load_teacher(teacher_config(network_config(50, oim=True)), 'zoo://x')
+    assert caught.value.file == 'zoo://x'
+    match = r'weights are not released\. Train it: .*model\.distiller\.ch'
+    with pytest.raises(CheckpointError, match=match):
+        load_teacher(teacher_config(cfg), 'zoo://y')
 
 
 def test_a_missing_checkpoint_names_the_file_and_the_key(tmp_path):

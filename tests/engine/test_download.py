@@ -228,6 +228,60 @@ def test_redirects_are_followed(get):
     assert path.read_bytes() == DATA
 
 
+class TestFileAddresses:
+    @pytest.fixture
+    def source(self, tmp_path):
+        path = tmp_path / 'a folder' / NAME
+        path.parent.mkdir()
+        path.write_bytes(DATA)
+        return path
+
+    def test_a_file_is_copied_once(self, source, get, tmp_path):
+        path = get(source.as_uri())
+        assert path.read_bytes() == DATA
+        assert path.parent == tmp_path / 'cache'
+        source.unlink()
+        assert get(source.as_uri()) == path
+        assert kept(tmp_path) == [NAME]
+
+    def test_this_machine_may_be_named(self, source, get):
+        url = source.as_uri().replace('file://', 'file://localhost')
+        assert get(url).read_bytes() == DATA
+
+    def test_no_other_machine_is_asked(self, source, get, tmp_path):
+        url = source.as_uri().replace('file:///', 'file://')
+        with pytest.raises(CheckpointError, match='three slashes') as caught:
+            get(url)
+        assert caught.value.file == url
+        assert kept(tmp_path) == []
+
+    @pytest.mark.parametrize('content', [DATA[::-1], DATA[:-1], b''])
+    def test_a_wrong_hash_never_enters_the_cache(
+        self, content, source, get, tmp_path
+    ):
+        source.write_bytes(content)
+        with pytest.raises(CheckpointError, match=f'expected {HASH[:8]}'):
+            get(source.as_uri())
+        assert kept(tmp_path) == []
+
+    def test_an_old_part_does_not_matter(self, source, get, tmp_path):
+        get.folder.mkdir()
+        (get.folder / f'{NAME}.partial').write_bytes(b'junk')
+        assert get(source.as_uri()).read_bytes() == DATA
+        assert kept(tmp_path) == [NAME]
+
+    @pytest.mark.parametrize('folder', [False, True])
+    def test_what_is_no_file_is_named(self, folder, source, get, tmp_path):
+        source.unlink()
+        if folder:
+            source.mkdir()
+        with pytest.raises(CheckpointError) as caught:
+            get(source.as_uri())
+        problem = 'Is a directory' if folder else 'No such file or directory'
+        assert str(caught.value) == f'{source.as_uri()}: {problem}'
+        assert kept(tmp_path) == []
+
+
 def test_nobody_there(get):
     with serve({}) as server:
         url = f'{server.url}/{NAME}'

@@ -69,6 +69,22 @@ def test_step_counters_that_an_old_checkpoint_lacks_are_told_apart():
     ]
 
 
+def test_what_only_training_needs_is_told_apart():
+    state = make_model().state_dict()
+    model = make_model(gates=True)
+    model['backbone']['gates'].training_only = True
+    assert told(model, state) == [
+        '9 of 16 keys of the model come from the checkpoint',
+        '  from the checkpoint: backbone (7 of 14), head (2)',
+        '  new, as training starts: backbone.gates (7)',
+    ]
+    # there is nothing to tell where the checkpoint has it
+    assert told(model, model.state_dict()) == [
+        '16 of 16 keys of the model come from the checkpoint',
+        '  from the checkpoint: backbone (14), head (2)',
+    ]
+
+
 def test_nothing_in_common():
     state = {'mean': torch.ones(1), 'std': torch.ones(1)}
     assert told(make_model(), state) == [

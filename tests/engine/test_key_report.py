@@ -3,6 +3,8 @@ import torch
 from torch import nn
 
 from mmps.engine import CheckpointError, check_state_dict, compare_keys
+from mmps.engine.key_report import training_only
+from mmps.models import OIMLoss
 
 
 def make_model(width=3):
@@ -78,6 +80,82 @@ def test_wrapped_and_old_checkpoints_fit():
     theirs = {f'module.{k}': v for k, v in make_model().state_dict().items()}
     del theirs['module.1.num_batches_tracked']
     assert check_state_dict(make_model(), theirs, 'x').fits
+
+
+class Memory(nn.Module):
+    """Stands for a module that only training needs."""
+
+    training_only = True
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer('table', torch.zeros(2))
+        self.register_buffer('queue', torch.zeros(3))
+
+
+def with_memory(training_only=True):
+    memory = Memory()
+    memory.training_only = training_only
+    head = nn.ModuleDict({'oim': memory, 'oim_fc': nn.Linear(2, 1)})
+    return nn.ModuleDict({'head': head})
+
+
+MEMORY = ('head.oim.table', 'head.oim.queue')
+
+
+def test_what_only_training_needs_may_be_left_out_as_a_whole():
+    model = with_memory()
+    assert training_only(model) == ('head.oim.',)
+    theirs = model.state_dict()
+    for key in MEMORY:
+        del theirs[key]
+    report = check_state_dict(model, theirs, 'x')
+    assert report.fits
+    assert report.left_out == MEMORY
+    assert report.missing == ()
+    assert report.matched == ('head.oim_fc.bias', 'head.oim_fc.weight')
+    assert compare_keys(model, model.state_dict()).left_out == ()
+
+
+def test_a_part_of_it_is_missing():
+    model = with_memory()
+    theirs = model.state_dict()
+    del theirs[MEMORY[1]]
+    report = compare_keys(model, theirs)
+    assert (report.missing, report.left_out) == ((MEMORY[1],), ())
+    with pytest.raises(CheckpointError, match=r'missing     head\.oim\.queue'):
+        check_state_dict(model, theirs, 'x')
+
+
+def test_its_neighbours_are_no_part_of_it():
+    report = compare_keys(with_memory(), {})
+    assert report.missing == ('head.oim_fc.weight', 'head.oim_fc.bias')
+    assert report.left_out == MEMORY
+
+
+def test_wrapped_weights_have_it_or_not():
+    model = with_memory()
+    theirs = {f'module.{k}': v for k, v in model.state_dict().items()}
+    assert compare_keys(model, theirs).left_out == ()
+    for key in MEMORY:
+        del theirs[f'module.{key}']
+    assert check_state_dict(model, theirs, 'x').left_out == MEMORY
+
+
+def test_other_modules_may_not_be_left_out():
+    model = with_memory(training_only=False)
+    theirs = model.state_dict()
+    for key in MEMORY:
+        del theirs[key]
+    assert training_only(model) == ()
+    assert compare_keys(model, theirs).missing == MEMORY
+
+
+def test_table_queue_and_names_of_oim_are_for_training():
+    model = nn.ModuleDict({'loss_oim': OIMLoss(num_ids=3, feat_dim=2)})
+    report = check_state_dict(model, {}, 'x')
+    assert set(report.left_out) == set(model.state_dict())
+    assert report.left_out
 
 
 def test_allowed_prefixes_are_reported_only():

@@ -59,6 +59,25 @@ def rename(keys):
     return change
 
 
+def test_what_only_training_needs_keeps_its_values(trained, tmp_path, capsys):
+    def leave_out(content):
+        for key in [k for k in content['state_dict'] if k.startswith('head.')]:
+            del content['state_dict'][key]
+
+    path = rewritten(trained, tmp_path, leave_out)
+    runner = for_testing(tmp_path, path)
+    runner.model.head.training_only = True
+    before = weights_of(runner)
+    runner.load_or_resume()
+    loaded = torch.load(path)['state_dict']
+    assert 0 < len(loaded) < len(before)
+    for key, value in weights_of(runner).items():
+        assert torch.equal(value, loaded.get(key, before[key])), key
+    printed = ''.join(capsys.readouterr())
+    assert 'Loads checkpoint by' in printed
+    assert 'do not match' not in printed
+
+
 @pytest.mark.parametrize('wrong', [1, 4, 9])
 def test_testing_refuses_a_model_that_does_not_fit(wrong, trained, tmp_path):
     path = rewritten(trained, tmp_path, rename(wrong))

@@ -1,0 +1,70 @@
+"""What a wheel has inside."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmps.zoo import index as index_module
+from mmps.zoo import load_index
+from mmps.zoo.index import find_root
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope='module')
+def package(tmp_path_factory):
+    """The folder of an mmps that was not installed in place."""
+    out = tmp_path_factory.mktemp('built')
+    stale = out / 'mmps/.mim/configs/oim/stale.py'
+    stale.parent.mkdir(parents=True)
+    stale.write_text('')
+    subprocess.run(
+        [sys.executable, 'setup.py', '-q', 'build_py', '--build-lib', out],
+        cwd=ROOT,
+        check=True,
+        timeout=120,
+    )
+    return out / 'mmps'
+
+
+def files(folder):
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob('*')
+        if path.is_file() and '__pycache__' not in path.parts
+    }
+
+
+def test_configs_tools_and_index_are_inside(package):
+    inside = package / '.mim'
+    expected = {'model-index.yml'}
+    for name in ('configs', 'tools'):
+        expected |= {f'{name}/{file}' for file in files(ROOT / name)}
+    assert files(inside) == expected
+    for file in expected:
+        assert (inside / file).read_bytes() == (ROOT / file).read_bytes()
+
+
+def test_every_module_is_inside(package):
+    modules = {file for file in files(package) if '.mim' not in file}
+    assert modules == files(ROOT / 'mmps')
+
+
+def test_its_zoo_is_that_of_the_clone(package, monkeypatch):
+    file = package / 'zoo/index.py'
+    monkeypatch.setattr(index_module, '__file__', str(file))
+    assert find_root() == package / '.mim'
+    index = load_index()
+    assert index.entries == load_index(ROOT).entries
+    for entry in index.entries.values():
+        assert (index.root / entry.config).is_file()
+
+
+def test_its_configs_find_their_bases(package):
+    name = 'configs/kd/oim_r18_det50_oim50_synth.py'
+    cfg = Config.fromfile(package / '.mim' / name, import_custom_modules=False)
+    expected = Config.fromfile(ROOT / name, import_custom_modules=False)
+    assert cfg.to_dict() == expected.to_dict()
