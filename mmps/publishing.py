@@ -87,6 +87,7 @@ def publish(
     cfg = load_config(config, cfg_options=cfg_options)
     saved = load_checkpoint_file(checkpoint)
     updates: dict = {'Metadata': _metadata(saved, training, checkpoint)}
+    updates['Metadata']['Test Options'] = _as_options(cfg_options or {})
     rows = _table(checkpoint) if table else None
     log = training.log.read_bytes() if training.log else None
     paths = []
@@ -142,6 +143,17 @@ def _metadata(saved: Mapping, training: Training, checkpoint: str) -> dict:
         'Training Resources': training.resources,
         'Training Time (hours)': training.hours,
     }
+
+
+def _as_options(values: Mapping) -> str | None:
+    """As ``--cfg-options`` takes them; None for none."""
+    texts = {
+        key: f'[{",".join(map(str, value))}]'
+        if isinstance(value, list | tuple)
+        else value
+        for key, value in values.items()
+    }
+    return ' '.join(f'{key}={text}' for key, text in texts.items()) or None
 
 
 def _state(

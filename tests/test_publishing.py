@@ -93,7 +93,7 @@ def tested(monkeypatch):
     return files
 
 
-def run(root, saved, training=TRAINING, **options):
+def run(root, saved, training=TRAINING, more=(), **options):
     """Publish into weights/ of the repository."""
     path = root.parent / 'epoch_2.pth'
     torch.save(saved, path)
@@ -105,7 +105,9 @@ def run(root, saved, training=TRAINING, **options):
         root / 'weights',
         training,
         cfg_options=dict(
-            work_dir=str(work), experiment_name=f'publish{next(NUMBER)}'
+            work_dir=str(work),
+            experiment_name=f'publish{next(NUMBER)}',
+            **dict(more),
         ),
         **options,
     )
@@ -163,8 +165,12 @@ def test_the_entry_says_how_it_came_about(root, saved, tested):
     log = root.parent / 'scalars.json'
     log.write_text('{"loss": 1.0}\n')
     training = Training('1a2b3c4', '1 core', 0.5, log)
-    (path,) = run(root, saved, training)
+    more = {'test_evaluator.protocols': ['G50', 'all']}
+    (path,) = run(root, saved, training, more)
     found = load_index(root).find('x')
+    options = found.metadata.pop('Test Options').split()
+    assert options[0] == f'work_dir={root.parent / "work"}'
+    assert options[2:] == ['test_evaluator.protocols=[G50,all]']
     assert found.metadata == {
         **TERMS,
         'Commit': '1a2b3c4',

@@ -77,6 +77,13 @@ class Entry:
             return f'python tools/train.py {self.config} --amp'
         return f'tools/dist_train.sh {self.config} 8 --auto-scale-lr'
 
+    @property
+    def test_command(self) -> str:
+        """What gives ``results``, of released weights."""
+        command = f'python tools/test.py {self.config} zoo://{self.name}'
+        options = self.metadata.get('Test Options')
+        return f'{command} --cfg-options {options}' if options else command
+
 
 @dataclass(frozen=True)
 class Index:

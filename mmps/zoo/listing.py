@@ -49,6 +49,8 @@ def details(entry: Entry, index: Index) -> str:
     if entry.log:
         lines.append(f'log       {index.root / entry.log}')
     lines.append(f'train     {entry.train_command}')
+    if entry.weights is not None:
+        lines.append(f'test      {entry.test_command}')
     for title, results in (('paper', entry.paper), ('ours', entry.results)):
         for data, metrics in results.items():
             figures = ', '.join(f'{k} {v}' for k, v in metrics.items())

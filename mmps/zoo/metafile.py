@@ -59,7 +59,8 @@ def record(path: Path, name: str, updates: Mapping) -> None:
     Args:
         path: Of the metafile.
         name: Of the entry.
-        updates: Keys and their new values; ``Metadata`` is merged.
+        updates: Keys and their new values. ``Metadata`` is merged; None
+            takes a key out of it.
 
     Raises:
         CheckpointError: There is no such file or entry.
@@ -76,6 +77,8 @@ def record(path: Path, name: str, updates: Mapping) -> None:
         )
     metadata = {**model.get('Metadata', {}), **updates.get('Metadata', {})}
     model.update(updates)
-    model['Metadata'] = metadata
+    model['Metadata'] = {
+        key: value for key, value in metadata.items() if value is not None
+    }
     write_atomically(path, dumps(content).encode())
     forget_indexes()

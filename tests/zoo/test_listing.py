@@ -74,6 +74,9 @@ def test_details_are_all_that_is_known(index):
     assert 'ours      x, G50: mAP 1.5, top-1 2.5, top-5 9.0' in lines
     assert 'Commit: c25feef' in lines
     assert 'train     tools/dist_train.sh configs/oim/both.py 8' in text
+    assert 'test      python tools/test.py configs/oim/both.py zoo://both' in (
+        lines
+    )
     wrapped = [line for line in lines if 'research' in line]
     assert len(wrapped) > 1
     assert ' '.join(wrapped).count('research') == 12
