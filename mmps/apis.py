@@ -1,4 +1,8 @@
-"""Train and test a config: what tools/train.py and tools/test.py call."""
+"""Train and test a config: what tools/train.py and tools/test.py call.
+
+``PersonSearchInferencer``, which searches in pictures of no data set, lives in
+``mmps.inference`` and can be had from here too.
+"""
 
 import argparse
 from pathlib import Path
@@ -11,6 +15,18 @@ from mmps.distillation.lut import embeddings_of_people
 from mmps.engine import QuietRunner, enable_amp, launched
 from mmps.evaluation import PairTestLoop
 from mmps.evaluation.report import write_json
+from mmps.inference import PersonSearchInferencer
+
+__all__ = [
+    'UNTRAINED',
+    'PersonSearchInferencer',
+    'load_config',
+    'load_pair_loop',
+    'parse_options',
+    'run_test',
+    'run_training',
+    'table_of',
+]
 
 #: In place of a checkpoint: test freshly drawn weights, as a baseline.
 UNTRAINED = 'untrained'
