@@ -17,10 +17,17 @@ from mmps.evaluation.features import Boxes, Features, iou
 from mmps.evaluation.proposal_recall import Case
 from mmps.evaluation.search import Positives, candidates, listings, on_grid
 from mmps.structures import Query
+from mmps.tiles import (
+    CAPTION,
+    QUERY,
+    read_picture,
+    save_picture,
+    tile_of,
+    write_text,
+)
 
 #: Colours of frames, blue green red.
-QUERY, RIGHT, WRONG = (180, 120, 0), (0, 160, 0), (0, 0, 210)
-TILE_HEIGHT, TILE_WIDTH, BORDER, CAPTION = 168, 84, 4, 18
+RIGHT, WRONG = (0, 160, 0), (0, 0, 210)
 
 
 class Ranking(NamedTuple):
@@ -104,7 +111,10 @@ def ranking_sheet(
             image = int(boxes.image[row])
             shown.append((image, boxes.bboxes[row], colour, f'{value:.2f}'))
         line = [
-            _tile(Path(image_dir) / features.image_names[image], *what)
+            tile_of(
+                read_picture(Path(image_dir) / features.image_names[image]),
+                *what,
+            )
             for image, *what in shown
         ]
         blank = np.full_like(line[0], 255)
@@ -141,8 +151,7 @@ def save_ranking_sheet(
         det_thr=det_thr,
         top=top,
     )
-    if not cv2.imwrite(str(out), sheet):
-        raise OSError(f'{out} cannot be written')
+    save_picture(sheet, out)
 
 
 def save_proposal_sheet(
@@ -177,7 +186,9 @@ def save_proposal_sheet(
     lines = []
     for case in (cases[int(position)] for position in chosen):
         query = queries[case.query]
-        tile = _tile(paths[query.image], query.bbox, QUERY, 'query')
+        tile = tile_of(
+            read_picture(paths[query.image]), query.bbox, QUERY, 'query'
+        )
         line = [tile]
         for name, proposals, place in (
             ('RPN', case.rpn[:top], case.rpn_rank),
@@ -204,18 +215,7 @@ def save_proposal_sheet(
             for line in lines
         ]
     )
-    if not cv2.imwrite(str(out), sheet):
-        raise OSError(f'{out} cannot be written')
-
-
-def _read(path: str | Path) -> np.ndarray:
-    picture = cv2.imread(str(path))
-    if picture is None:
-        raise FileNotFoundError(
-            f'{path} is missing or no picture; give the folder that holds the '
-            'images of this test set'
-        )
-    return picture
+    save_picture(sheet, out)
 
 
 def _scene(
@@ -226,7 +226,7 @@ def _scene(
     caption: str,
 ) -> np.ndarray:
     """A whole image with numbered boxes, as high as a tile."""
-    picture = _read(path)
+    picture = read_picture(path)
     scale = (height - CAPTION) / picture.shape[0]
     picture = cv2.resize(
         picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
@@ -235,60 +235,12 @@ def _scene(
         colour = RIGHT if good else WRONG
         x1, y1, x2, y2 = (round(float(v) * scale) for v in bbox)
         cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 1)
-        _write(picture, str(rank_), (x1 + 2, y1 + 11), colour)
+        write_text(picture, str(rank_), (x1 + 2, y1 + 11), colour)
     scene = cv2.copyMakeBorder(
         picture,
         *(2, height - picture.shape[0] - 2, 4, 4),
         cv2.BORDER_CONSTANT,
         value=(255, 255, 255),
     )
-    _write(scene, caption, (4, height - 4), (60, 60, 60))
+    write_text(scene, caption, (4, height - 4), (60, 60, 60))
     return scene
-
-
-def _write(
-    picture: np.ndarray,
-    text: str,
-    at: tuple[int, int],
-    colour: tuple[int, int, int],
-) -> None:
-    cv2.putText(
-        picture,
-        text,
-        at,
-        cv2.FONT_HERSHEY_SIMPLEX,
-        0.42,
-        colour,
-        1,
-        cv2.LINE_AA,
-    )
-
-
-def _tile(
-    path: str | Path,
-    bbox: np.ndarray,
-    colour: tuple[int, int, int],
-    caption: str,
-) -> np.ndarray:
-    """Crop a box with a little around it into a framed tile."""
-    picture = _read(path)
-    x1, y1, x2, y2 = bbox
-    # a window of the tile's shape around the box, as the border permits
-    height = max(y2 - y1, (x2 - x1) * TILE_HEIGHT / TILE_WIDTH) * 1.08
-    size = (height * TILE_WIDTH / TILE_HEIGHT, height)
-    patch = cv2.getRectSubPix(
-        picture,
-        (max(1, round(size[0])), max(1, round(size[1]))),
-        ((x1 + x2) / 2, (y1 + y2) / 2),
-    )
-    patch = cv2.resize(
-        patch, (TILE_WIDTH, TILE_HEIGHT), interpolation=cv2.INTER_CUBIC
-    )
-    patch = cv2.copyMakeBorder(
-        patch, *(BORDER,) * 4, cv2.BORDER_CONSTANT, value=colour
-    )
-    tile = cv2.copyMakeBorder(
-        patch, 2, CAPTION, 2, 2, cv2.BORDER_CONSTANT, value=(255, 255, 255)
-    )
-    _write(tile, caption, (BORDER, tile.shape[0] - 5), colour)
-    return tile

@@ -82,8 +82,8 @@ class Network:
         return hasattr(self.model, 'pair_searcher')
 
     def read(self, scene: Scene) -> np.ndarray:
-        """Pixels (H, W, 3) of a scene, as the pipeline reads them."""
-        return self._loaded(scene)['img']
+        """Pixels (H, W, 3) uint8 of a scene, as the pipeline reads them."""
+        return self._loaded(scene)['img'].astype(np.uint8, copy=False)
 
     def prepare(self, scene: Scene, box: Sequence | None = None) -> dict:
         """What the test pipeline makes of a picture.
