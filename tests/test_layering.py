@@ -16,8 +16,15 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     'models': {'structures', 'ops'},
     'distillation': {'structures', 'models', 'engine'},
     'evaluation': {'structures'},
+    # builds models by their configs, knows none of them
+    'inference': {'engine', 'evaluation', 'datasets', 'zoo'},
 }
 PURE = ['search.py', 'detection.py', 'cbgm.py']
+#: Files of arrays, for programs without torch.
+NO_TORCH = [
+    *(f'evaluation/{name}.py' for name in ('dump', 'features', 'npz')),
+    *(f'inference/{name}.py' for name in ('gallery_index', 'matches')),
+]
 
 
 def modules_named(path):
@@ -55,6 +62,12 @@ def test_the_scorers_are_plain_numpy(name):
         n.split('.')[0] for n in modules_named(PACKAGE / 'evaluation' / name)
     }
     assert not named & {'torch', 'mmdet', 'mmengine', 'mmcv', 'pathlib', 'os'}
+
+
+@pytest.mark.parametrize('path', NO_TORCH)
+def test_files_of_arrays_need_no_torch(path):
+    named = {n.split('.')[0] for n in modules_named(PACKAGE / path)}
+    assert not named & {'torch', 'mmdet', 'mmengine', 'mmcv'}
 
 
 def test_ops_import_torch_alone():

@@ -67,7 +67,7 @@ def _differs(
     for file, numbers in frames.items():
         expected = [every * i for i in range(len(numbers))]
         if is_video(file) and numbers != expected:
-            return f'has other frames of {file} than each {every}th'
+            return f'has other frames of {file} than every {every}'
         if Path(file).stat().st_mtime > path.stat().st_mtime:
             return f'is older than {file}, which has changed'
     return None
