@@ -1,4 +1,8 @@
-"""Train and test a config: what tools/train.py and tools/test.py call."""
+"""Train and test a config: what tools/train.py and tools/test.py call.
+
+``PersonSearchInferencer``, which searches in pictures of no data set, lives in
+``mmps.inference`` and can be had from here too.
+"""
 
 import argparse
 from pathlib import Path
@@ -15,7 +19,19 @@ from mmps.engine import QuietRunner, enable_amp, launched
 from mmps.evaluation import PairTestLoop, PersonSearchMetric
 from mmps.evaluation.evaluate import select
 from mmps.evaluation.report import write_json
+from mmps.inference import PersonSearchInferencer
 from mmps.visualization import save_query_pages
+
+__all__ = [
+    'UNTRAINED',
+    'PersonSearchInferencer',
+    'load_config',
+    'load_pair_loop',
+    'parse_options',
+    'run_test',
+    'run_training',
+    'table_of',
+]
 
 #: In place of a checkpoint, to test freshly drawn weights as a baseline.
 UNTRAINED = 'untrained'

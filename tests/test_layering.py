@@ -17,11 +17,18 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     'zoo': {'engine'},
     'distillation': {'structures', 'models', 'engine', 'zoo'},
     'evaluation': {'structures'},
-    'visualization': {'structures', 'evaluation'},
+    # builds models by their configs, knows none of them
+    'inference': {'engine', 'evaluation', 'datasets', 'zoo'},
+    'visualization': {'structures', 'evaluation', 'inference'},
 }
 PURE = [
     *('search.py', 'detection.py', 'cbgm.py'),
     *('galleries.py', 'pairs.py', 'rankings.py', 'curves.py'),
+]
+#: Files of arrays, for programs without torch.
+NO_TORCH = [
+    *(f'evaluation/{name}.py' for name in ('dump', 'features', 'npz')),
+    *(f'inference/{name}.py' for name in ('gallery_index', 'matches')),
 ]
 
 
@@ -60,6 +67,12 @@ def test_the_scorers_are_plain_numpy(name):
         n.split('.')[0] for n in modules_named(PACKAGE / 'evaluation' / name)
     }
     assert not named & {'torch', 'mmdet', 'mmengine', 'mmcv', 'pathlib', 'os'}
+
+
+@pytest.mark.parametrize('path', NO_TORCH)
+def test_files_of_arrays_need_no_torch(path):
+    named = {n.split('.')[0] for n in modules_named(PACKAGE / path)}
+    assert not named & {'torch', 'mmdet', 'mmengine', 'mmcv'}
 
 
 def test_ops_import_torch_alone():

@@ -14,10 +14,9 @@ from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import MODELS
 from mmdet.utils import ConfigType
 from mmengine.config import Config
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
-from mmps.engine import CheckpointError, check_state_dict
+from mmps.engine import CheckpointError, fill_weights, read_weights
 from mmps.models.person_search_rpn_head import per_anchor
 
 
@@ -131,7 +130,7 @@ def load_teacher(config: ConfigType, checkpoint: str) -> Teacher:
             'a PersonSearchRCNN with a PersonSearchRoIHead'
         )
     try:
-        state = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
+        weights = read_weights(checkpoint)
     except CheckpointError as error:
         raise CheckpointError(
             error.file,
@@ -141,10 +140,7 @@ def load_teacher(config: ConfigType, checkpoint: str) -> Teacher:
             'teacher (tools/train.py with the config of model.distiller.'
             'teacher makes one)',
         ) from error
-    state = state.get('state_dict', state)
-    check_state_dict(model, state, checkpoint)
-    state = {key.removeprefix('module.'): v for key, v in state.items()}
-    model.load_state_dict(state, strict=False)
+    fill_weights(model, weights, checkpoint)
     return Teacher(model)
 
 

@@ -19,6 +19,7 @@ from .resume import newest_valid_checkpoint
 from .runner import QuietRunner
 from .seed_hook import StatelessSeedHook
 from .strict_load_hook import StrictLoadHook
+from .weights import fill_weights, read_weights
 
 __all__ = [
     'AtomicBackend',
@@ -37,10 +38,12 @@ __all__ = [
     'compare_keys',
     'enable_amp',
     'fetch',
+    'fill_weights',
     'finish',
     'launched',
     'load_checkpoint_file',
     'newest_valid_checkpoint',
     'prepare_launcher',
+    'read_weights',
     'write_atomically',
 ]

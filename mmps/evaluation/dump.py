@@ -13,18 +13,15 @@ lie flat with offsets. It is read without pickle.
                                 bboxes, positive_offsets, complement
 """
 
-import json
 import os
-import zipfile
-from pathlib import Path
 
 import numpy as np
 
 from mmps.evaluation.features import Boxes, Features
+from mmps.evaluation.npz import Kind, meta_entry, read_npz, write_npz
 from mmps.structures import Gallery, Protocol, Query
 
-FORMAT = 'mmps features'
-VERSION = 1
+DUMP = Kind('mmps features', 1, 'feature dump', 'PersonSearchMetric(dump=...)')
 
 
 def write_dump(
@@ -37,17 +34,7 @@ def write_dump(
         path: Its folder is made if it does not exist.
         extra: JSON values to note in the metadata; scoring ignores them.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    try:
-        with partial.open('wb') as file:
-            np.savez(file, **_to_arrays(features, extra))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_npz(path, _to_arrays(features, extra))
 
 
 def read_dump(path: str | os.PathLike) -> Features:
@@ -58,42 +45,7 @@ def read_dump(path: str | os.PathLike) -> Features:
         ValueError: The file is not a feature dump, is of another version or
             is damaged.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f'{path}: no such file; PersonSearchMetric(dump=...) writes one'
-        )
-    try:
-        # opened here: np.load leaves a damaged file open
-        with Path(path).open('rb') as raw:
-            file = np.load(raw, allow_pickle=False)
-            return _from_arrays(file, _read_meta(file))
-    except (
-        EOFError,
-        KeyError,
-        OSError,
-        TypeError,
-        IndexError,
-        ValueError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise ValueError(
-            f'{path}: not a readable feature dump ({error}); write it again '
-            'with PersonSearchMetric(dump=...)'
-        ) from error
-
-
-def _read_meta(file) -> dict:
-    if not isinstance(file, np.lib.npyio.NpzFile) or 'meta' not in file:
-        raise ValueError("it has no entry 'meta'")
-    meta = json.loads(str(file['meta']))
-    if not isinstance(meta, dict) or meta.get('format') != FORMAT:
-        raise ValueError(f"its format is not '{FORMAT}'")
-    if meta.get('version') != VERSION:
-        raise ValueError(
-            f'version {meta.get("version")}, this program reads {VERSION}'
-        )
-    return meta
+    return read_npz(path, DUMP, _from_arrays)
 
 
 def _to_arrays(features: Features, extra: dict) -> dict[str, np.ndarray]:
@@ -122,9 +74,7 @@ def _to_arrays(features: Features, extra: dict) -> dict[str, np.ndarray]:
     )
     for number, protocol in enumerate(features.protocols.values()):
         arrays |= _protocol_to_arrays(f'protocol{number}_', protocol)
-    meta = {
-        'format': FORMAT,
-        'version': VERSION,
+    notes = {
         'numpy': np.__version__,
         'images': len(features.image_names),
         'detections': len(found),
@@ -134,7 +84,7 @@ def _to_arrays(features: Features, extra: dict) -> dict[str, np.ndarray]:
         'protocols': list(features.protocols),
         'extra': extra,
     }
-    arrays['meta'] = np.array(json.dumps(meta))
+    arrays['meta'] = meta_entry(DUMP, notes)
     return arrays
 
 

@@ -5,7 +5,6 @@ Symbols used in this file:
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 from mmps.structures import Query
 
 from .features import Features
+from .npz import write_npz
 from .pairs import PairFindings
 
 _PARTS = ('images', 'counts', 'bboxes', 'scores', 'similarity')
@@ -137,12 +137,7 @@ def write_findings(file: Path, findings: dict[int, PairFindings]) -> None:
         for query, found in findings.items()
         for part in _PARTS
     }
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix('.tmp')
-    temporary.write_bytes(buffer.getvalue())
-    temporary.replace(file)
+    write_npz(file, arrays)
 
 
 def read_findings(file: Path) -> dict[int, PairFindings]:

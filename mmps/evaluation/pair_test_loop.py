@@ -38,7 +38,13 @@ from .pair_findings import (
 from .pairs import images_to_search
 from .person_search_metric import PersonSearchMetric
 from .records import gather
-from .run_pairs import batched, run_pairs
+from .run_pairs import (
+    batched,
+    begin_gallery,
+    begin_query,
+    preprocessed,
+    run_pairs,
+)
 
 
 @LOOPS.register_module()
@@ -213,8 +219,7 @@ class PairTestLoop(BaseLoop):
             searcher: The model's ``pair_searcher``.
             image: Index in metainfo['image_names'].
         """
-        inputs, sample = self._load(image)
-        return searcher.gallery(inputs, sample.metainfo)
+        return begin_gallery(searcher, *self._load(image))
 
     def query_state(self, searcher, query: int):
         """What ``searcher`` keeps of a query.
@@ -226,23 +231,19 @@ class PairTestLoop(BaseLoop):
         record = self.dataloader.dataset.metainfo['queries'][query]
         inputs, sample = self._load(record.image)
         given = sample.query_instances  # cut off at the image
-        box = given.bboxes[given.query_ids == query][0].float()
-        factor = box.new_tensor(sample.metainfo['scale_factor']).repeat(2)
-        return searcher.query(inputs, sample.metainfo, box * factor)
+        box = given.bboxes[given.query_ids == query][0]
+        return begin_query(searcher, inputs, sample, box)
 
     def _load(self, image: int):
-        item = self.dataloader.dataset[image]
-        data = self.model.data_preprocessor(
-            dict(inputs=[item['inputs']], data_samples=[item['data_samples']]),
-            False,
+        inputs, sample = preprocessed(
+            self.model, self.dataloader.dataset[image]
         )
-        sample = data['data_samples'][0]
         if sample.img_id != image:
             raise ValueError(
                 f'item {image} of the test set is image {sample.img_id}: '
                 'pairs need the whole test set, without indices or filter_cfg'
             )
-        return data['inputs'], sample
+        return inputs, sample
 
     def _plain_features(self, protocols: dict) -> Features:
         """One pass over all images, each on its own, gathered everywhere."""

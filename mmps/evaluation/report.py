@@ -38,7 +38,7 @@ def render(result: dict[str, float]) -> str:
             f'{found["gt"]} people, {found["boxes"]} boxes)'
         )
     if table:
-        lines.append(_to_text(_search_table(table)))
+        lines.append(to_text(_search_table(table)))
     return '\n'.join(lines)
 
 
@@ -64,7 +64,8 @@ def _search_table(table: dict[str, dict[str, float]]) -> Table:
     return shown
 
 
-def _to_text(table: Table) -> str:
+def to_text(table: Table) -> str:
+    """Lines of a table without colours, at most 120 wide."""
     out = io.StringIO()
     console = Console(
         file=out, width=120, color_system=None, force_terminal=False

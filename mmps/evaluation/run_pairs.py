@@ -4,6 +4,36 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 import numpy as np
+from mmdet.structures import DetDataSample
+from torch import Tensor
+
+
+def preprocessed(model, item: dict) -> tuple[Tensor, DetDataSample]:
+    """(1, 3, H, W) input of a network and its sample, of one packed image."""
+    data = model.data_preprocessor(
+        dict(inputs=[item['inputs']], data_samples=[item['data_samples']]),
+        False,
+    )
+    return data['inputs'], data['data_samples'][0]
+
+
+def begin_gallery(searcher, inputs: Tensor, sample: DetDataSample):
+    """What ``searcher`` keeps of a gallery image, ``preprocessed``."""
+    return searcher.gallery(inputs, sample.metainfo)
+
+
+def begin_query(searcher, inputs: Tensor, sample: DetDataSample, box: Tensor):
+    """What ``searcher`` keeps of a query.
+
+    Args:
+        searcher: The model's ``pair_searcher``.
+        inputs: See ``preprocessed``.
+        sample: The same.
+        box: (4,) in original pixels, inside the image.
+    """
+    box = box.float()
+    factor = box.new_tensor(sample.metainfo['scale_factor']).repeat(2)
+    return searcher.query(inputs, sample.metainfo, box * factor)
 
 
 def run_pairs(

@@ -118,30 +118,76 @@ def stack(lines: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def tile(
-    path: str | Path,
-    bbox: np.ndarray,
+    picture: np.ndarray,
+    bbox: Sequence[float],
     colour: tuple[int, int, int],
-    caption: str,
+    *captions: str,
+    scale: float = 1.0,
 ) -> np.ndarray:
-    """Crop a box with a little around it into a framed tile."""
-    picture = read(path)
-    x1, y1, x2, y2 = (float(value) for value in bbox)
-    # a window of the tile's shape around the box, as the border permits
-    height = max(y2 - y1, (x2 - x1) * TILE_HEIGHT / TILE_WIDTH) * 1.08
-    size = (height * TILE_WIDTH / TILE_HEIGHT, height)
-    patch = cv2.getRectSubPix(
-        picture,
-        (max(1, round(size[0])), max(1, round(size[1]))),
-        ((x1 + x2) / 2, (y1 + y2) / 2),
-    )
-    patch = cv2.resize(
-        patch, (TILE_WIDTH, TILE_HEIGHT), interpolation=cv2.INTER_CUBIC
-    )
+    """Crop a box with a little around it into a framed tile.
+
+    Args:
+        picture: To crop.
+        bbox: The box.
+        colour: Of the frame.
+        captions: Lines below.
+        scale: Of the inside; frame and captions keep their size.
+    """
+    width, height = round(TILE_WIDTH * scale), round(TILE_HEIGHT * scale)
+    patch = _window(picture, bbox, width / height)
+    patch = cv2.resize(patch, (width, height), interpolation=cv2.INTER_CUBIC)
     patch = cv2.copyMakeBorder(
         patch, *(BORDER,) * 4, cv2.BORDER_CONSTANT, value=colour
     )
     framed = cv2.copyMakeBorder(
-        patch, 2, CAPTION, 2, 2, cv2.BORDER_CONSTANT, value=WHITE
+        patch,
+        *(2, CAPTION * len(captions), 2, 2),
+        cv2.BORDER_CONSTANT,
+        value=WHITE,
     )
-    write(framed, caption, (BORDER, framed.shape[0] - 5), colour)
+    below = height + BORDER + MARGIN
+    for line, caption in enumerate(captions, 1):
+        write(framed, caption, (BORDER, below + line * CAPTION - 5), colour)
     return framed
+
+
+def _window(
+    picture: np.ndarray, bbox: Sequence[float], shape: float
+) -> np.ndarray:
+    """A window around a box, moved into the picture as far as it fits.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        bbox: x1, y1, x2, y2 in its pixels.
+        shape: Width over height.
+    """
+    x1, y1, x2, y2 = bbox
+    height = max(y2 - y1, (x2 - x1) / shape) * 1.08
+    size = (max(1, round(height * shape)), max(1, round(height)))
+    centre = [
+        limit / 2 if side > limit else min(max(at, side / 2), limit - side / 2)
+        for at, side, limit in zip(
+            ((x1 + x2) / 2, (y1 + y2) / 2),
+            size,
+            picture.shape[1::-1],
+            strict=True,
+        )
+    ]
+    # -0.5: for OpenCV the middle of the first pixel is 0
+    return cv2.getRectSubPix(picture, size, [at - 0.5 for at in centre])
+
+
+def shortened(text: str, width: int) -> str:
+    """The end of a text that is no wider than ``width`` pixels."""
+    if _width(text) <= width:
+        return text
+    while len(text) > 1 and _width(f'..{text}') > width:
+        text = text[1:]
+    return f'..{text}'
+
+
+def _width(text: str) -> int:
+    (width, _), _ = cv2.getTextSize(
+        text, cv2.FONT_HERSHEY_SIMPLEX, TEXT_SIZE, 1
+    )
+    return width

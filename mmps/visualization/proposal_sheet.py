@@ -57,7 +57,7 @@ def save_proposal_sheet(
     lines = []
     for case in (cases[int(position)] for position in chosen):
         query = queries[case.query]
-        wanted = tile(paths[query.image], query.bbox, QUERY, 'query')
+        wanted = tile(read(paths[query.image]), query.bbox, QUERY, 'query')
         line = [wanted]
         for name, proposals, place in (
             ('RPN', case.rpn[:top], case.rpn_rank),

@@ -23,6 +23,7 @@ from .canvas import (
     RIGHT,
     WRONG,
     heading,
+    read,
     save,
     stack,
     tile,
@@ -79,7 +80,7 @@ def query_sheet(
         place = ranking.places[entry]
         caption = f'at {place}' if place else 'no box'
         path = paths[ranking.images[entry]]
-        second.append(tile(path, ranking.bboxes[entry], MISSED, caption))
+        second.append(tile(read(path), ranking.bboxes[entry], MISSED, caption))
     lines = [
         np.hstack(_filled(line, top + 1))
         for line in ([first, second] if len(missed) else [first])
@@ -156,7 +157,7 @@ def _query(
 ) -> np.ndarray:
     number = int(search.protocols[protocol].queries[position])
     query = search.queries[number]
-    return tile(paths[query.image], query.bbox, QUERY, 'query')
+    return tile(read(paths[query.image]), query.bbox, QUERY, 'query')
 
 
 def _found(
@@ -166,7 +167,7 @@ def _found(
     boxes = ranking.boxes
     return [
         tile(
-            paths[boxes.image[row]],
+            read(paths[boxes.image[row]]),
             boxes.bboxes[row],
             RIGHT if right else WRONG,
             f'{value:.2f}',

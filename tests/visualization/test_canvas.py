@@ -3,13 +3,15 @@ import numpy as np
 import pytest
 
 from mmps.visualization.canvas import (
-    BORDER,
+    CAPTION,
     MARGIN,
-    RIGHT,
+    TILE_HEIGHT,
+    TILE_WIDTH,
     heading,
     label,
     read,
     save,
+    shortened,
     stack,
     tile,
 )
@@ -25,21 +27,74 @@ def test_lines_of_any_width_are_stacked_on_white():
     assert not picture[2].any()
 
 
-@pytest.mark.parametrize('bbox', [[10, 20, 30, 60], [-9, -9, 4, 9]])
-def test_a_tile_holds_its_box_in_the_middle(tmp_path, bbox):
-    picture = np.full((90, 120, 3), 200, np.uint8)
-    x1, y1, x2, y2 = np.clip(bbox, 0, None)
-    picture[y1:y2, x1:x2] = (255, 0, 0)
-    save(picture, tmp_path / 'a.png')
-    drawn = tile(tmp_path / 'a.png', np.array(bbox), RIGHT, '0.50')
-    assert tuple(drawn[4, drawn.shape[1] // 2]) == RIGHT  # frame
-    inside = drawn[MARGIN:-MARGIN, MARGIN:-MARGIN]
-    wanted = (inside == (255, 0, 0)).all(axis=2)
-    assert wanted.any()
-    if min(bbox) >= 0:
-        columns = np.flatnonzero(wanted.any(axis=0))
-        middle = inside.shape[1] / 2
-        assert abs(columns.mean() - middle) < 2 + BORDER
+def inside(drawn, scale=1.0):
+    start = MARGIN
+    height, width = round(TILE_HEIGHT * scale), round(TILE_WIDTH * scale)
+    return drawn[start : start + height, start : start + width]
+
+
+def ramp(height=240, width=320):
+    """Blue is x / 2, green is y."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x // 2, y, 0 * x], axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize('scale', [1.0, 1.5])
+def test_a_tile_shows_the_box_in_its_middle(scale):
+    drawn = tile(ramp(), (100, 60, 140, 160), (9, 8, 7), 'a', scale=scale)
+    shown = inside(drawn, scale)
+    height, width = shown.shape[:2]
+    assert (height, width) == (168 * scale, 84 * scale)
+    assert shown[height // 2, width // 2, 0] == pytest.approx(120 / 2, abs=1)
+    assert shown[height // 2, width // 2, 1] == pytest.approx(110, abs=1)
+    # 100 pixels high, and eight percent more
+    assert shown[-1, 0, 1] - shown[0, 0, 1] == pytest.approx(108, abs=2)
+    assert tuple(drawn[2, 2]) == (9, 8, 7)
+
+
+def test_a_window_moves_into_the_picture():
+    shown = inside(tile(ramp(), (0, 0, 20, 100), (0, 0, 0), 'a'))
+    assert shown[0, 0].tolist() == pytest.approx([0, 0, 0], abs=1)
+    # 54 x 108 of the picture, nothing repeated at the border
+    assert shown[0, -1, 0] == pytest.approx(53 / 2, abs=1)
+    assert (np.diff(shown[0, :, 0].astype(int)) >= 0).all()
+    assert shown[0, :, 0].max() - shown[0, :8, 0].max() > 20
+    shown = inside(tile(ramp(), (300, 140, 320, 240), (0, 0, 0), 'a'))
+    assert shown[-1, -1].tolist() == pytest.approx([159, 239, 0], abs=1)
+
+
+def test_a_box_larger_than_the_picture_is_shown_whole():
+    shown = inside(tile(ramp(60, 300), (0, 0, 300, 60), (0, 0, 0), 'a'))
+    assert shown[84, 2, 0] <= 3
+    assert shown[84, -3, 0] >= 146
+
+
+def test_each_caption_has_its_line():
+    tiles = [
+        tile(ramp(), (100, 60, 140, 160), (0, 0, 0), *lines)
+        for lines in ((), ('',), ('x', 'x'))
+    ]
+    heights = [drawn.shape[0] for drawn in tiles]
+    assert np.diff(heights).tolist() == [CAPTION, CAPTION]
+    first, second = tiles[2][-2 * CAPTION : -CAPTION], tiles[2][-CAPTION:]
+    assert (first < 200).any()
+    np.testing.assert_array_equal(first, second)
+    assert (tiles[1][-CAPTION:] == 255).all()
+
+
+def test_text_is_cut_in_front():
+    assert shortened('short.jpg', 100) == 'short.jpg'
+    cut = shortened('a long name of a picture.jpg', 100)
+    assert cut.startswith('..')
+    assert 'a long name of a picture.jpg'.endswith(cut[2:])
+    width = cv2.getTextSize(cut, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)[0][0]
+    assert 80 < width <= 100
+
+
+@pytest.mark.parametrize('name', ['sheet.xyz', 'sheet', 'none/sheet.png'])
+def test_a_picture_that_cannot_be_written_is_named(name, tmp_path):
+    with pytest.raises(OSError, match=f'{name} cannot be written'):
+        save(ramp(), tmp_path / name)
 
 
 def test_a_label_stays_inside_the_picture():

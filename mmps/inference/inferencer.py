@@ -1,0 +1,262 @@
+"""Search for a person in pictures that belong to no data set.
+
+Symbols used in this file:
+    I   pictures of the gallery
+    M   detections of all pictures together
+    D   size of an embedding
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from mmengine.logging import print_log
+
+from mmps.evaluation.features import Boxes
+
+from .gallery_index import GalleryIndex
+from .matches import Match, Source
+from .network import Network
+from .pair_ranking import PairRanker
+from .scenes import Picture, Scene, again, as_scene, listed, scenes
+
+Gallery = Picture | Sequence[Picture]
+
+
+class PersonSearchInferencer:
+    """Finds the person of a box in other pictures.
+
+    Pictures go through the test pipeline of the config, so that boxes and
+    embeddings are those of ``tools/test.py``. A query-guided network (QEEPS)
+    looks at each gallery picture together with the query; what it keeps of
+    gallery pictures serves the next query.
+
+    Nothing is written unless a path is given.
+
+    Args:
+        model: 'zoo://NAME', or the path of a config. A config is never taken
+            out of a checkpoint: configs are programs.
+        weights: Path or address of a checkpoint; those of the zoo for None.
+        device: 'cpu', 'cuda', ...; a GPU if there is one for None.
+        det_thr: Detections below this score are not there; the config's
+            ``test_evaluator.det_thr`` (0.5) for None.
+        cache_mb: Bound of what a query-guided network keeps, in MB.
+
+    Raises:
+        CheckpointError: Weights are missing, damaged or of another network.
+        FileNotFoundError: No such config.
+        ValueError: No weights, no embeddings, or no such device.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        weights: str | None = None,
+        device: str | None = None,
+        *,
+        det_thr: float | None = None,
+        cache_mb: float = 1024,
+    ) -> None:
+        self.network = Network(model, weights, device)
+        self.det_thr = self.network.det_thr if det_thr is None else det_thr
+        if not 0 <= self.det_thr <= 1:
+            raise ValueError(f'det_thr must be in [0, 1], got {self.det_thr}')
+        self._ranker = None
+        if self.network.query_guided:
+            self._ranker = PairRanker(self.network, self.det_thr, cache_mb)
+
+    @property
+    def query_guided(self) -> bool:
+        """Whether the network looks at query and gallery together."""
+        return self.network.query_guided
+
+    def search(
+        self,
+        query_image: Picture,
+        query_box: Sequence[float],
+        gallery: Gallery | GalleryIndex,
+        *,
+        top: int | None = 10,
+        every: int = 1,
+        batch_size: int = 8,
+        rerank: int | None = None,
+    ) -> list[Match]:
+        """Rank everybody in a gallery by similarity to one person.
+
+        Args:
+            query_image: Path or (H, W, 3) uint8, blue green red.
+            query_box: x1, y1, x2, y2 in original pixels; the part inside the
+                image counts.
+            gallery: An image file, a video file, a folder (the images in it
+                and below it, sorted by path), pixels, a list of these, or a
+                ``GalleryIndex``.
+            top: How many matches; all for None.
+            every: Each so many frames of a video; the first frame is one.
+            batch_size: Pictures at a time; those of a batch have one size.
+            rerank: For a query-guided network: rank all pictures by plain
+                embeddings first and run pairs on the best so many alone.
+                Matches in the others are left out.
+
+        Returns:
+            In falling similarity, equals in the order of the gallery; empty,
+            with a warning in the log, if nobody was found.
+
+        Raises:
+            DatasetError: A file is no image.
+            FileNotFoundError: A file is missing.
+            TypeError: Pixels are not uint8.
+            ValueError: A box outside the image, pixels of another shape, an
+                empty folder, a video that cannot be opened, the index of
+                another network, a number out of range.
+        """
+        self._check(top=top, every=every, batch_size=batch_size, rerank=rerank)
+        if rerank is not None and self._ranker is None:
+            raise ValueError(
+                'rerank runs pairs, and this network is not query-guided; '
+                'leave it out'
+            )
+        query = self.network.prepare(as_scene(query_image), query_box)
+        if self._ranker is None or rerank is not None:
+            index = gallery
+            if not isinstance(gallery, GalleryIndex):
+                index = self.index(gallery, every=every, batch_size=batch_size)
+            matches = self._by_embedding(query, index, rerank, top, batch_size)
+            return self._warned(matches, len(index.sources))
+        if isinstance(gallery, GalleryIndex):
+            raise ValueError(
+                'a gallery index holds embeddings, and the similarity of a '
+                'query-guided network depends on the pair: give the pictures, '
+                'or rerank=k to run pairs on the best k of the index'
+            )
+        seen = _Counted(scenes(listed(gallery), every))
+        matches = self._ranker.search(
+            query, enumerate(seen), top=top, batch_size=batch_size
+        )
+        return self._warned(matches, seen.count)
+
+    def index(
+        self, gallery: Gallery, *, every: int = 1, batch_size: int = 8
+    ) -> GalleryIndex:
+        """Detect and embed everybody in a gallery, once for many queries.
+
+        Of a query-guided network these are the embeddings of single
+        pictures, for ``search(rerank=...)``.
+
+        Args and errors as of ``search``.
+        """
+        self._check(every=every, batch_size=batch_size)
+        sources, bboxes, scores, embeddings = [], [], [], []
+        pictures = self._prepared(scenes(listed(gallery), every))
+        for batch in _alike(pictures, batch_size):
+            found = self.network.detect([item for _, item in batch])
+            for (source, _), sample in zip(batch, found, strict=True):
+                people = sample.pred_instances
+                people = people[people.scores >= self.det_thr]
+                sources.append(source)
+                bboxes.append(_floats(people.bboxes))
+                scores.append(_floats(people.scores))
+                embeddings.append(_floats(people.embeddings))
+        offsets = np.cumsum([0, *map(len, scores)], dtype=np.int64)
+        parts = map(np.concatenate, (bboxes, scores, embeddings))
+        return GalleryIndex(
+            sources,
+            Boxes(*parts, offsets),
+            self.network.fingerprint,
+            self.det_thr,
+        )
+
+    def pictures(self, matches: Sequence[Match]) -> list[np.ndarray]:
+        """Read the pictures of matches again, (H, W, 3) uint8 each.
+
+        Raises:
+            ValueError: A picture was given as pixels; take it from the
+                gallery, at ``match.position``.
+        """
+        found = {
+            number: self.network.read(scene)
+            for number, scene in again([match.source for match in matches])
+        }
+        return [found[number] for number in range(len(matches))]
+
+    def _by_embedding(
+        self,
+        query: dict,
+        index: GalleryIndex,
+        rerank: int | None,
+        top: int | None,
+        batch_size: int,
+    ) -> list[Match]:
+        index.check_maker(self.network.fingerprint, self.det_thr)
+        embedding = self.network.embed(query)
+        if rerank is None:
+            return index.search(embedding, top)
+        rows, _ = index.ranked(embedding)
+        best = list(dict.fromkeys(index.boxes.image[rows].tolist()))[:rerank]
+        positions = sorted(best)
+        read = again([index.sources[position] for position in positions])
+        return self._ranker.search(
+            query,
+            ((positions[number], scene) for number, scene in read),
+            top=top,
+            batch_size=batch_size,
+        )
+
+    def _prepared(
+        self, gallery: Iterable[Scene]
+    ) -> Iterator[tuple[Source, dict]]:
+        for scene in gallery:
+            yield scene.source, self.network.prepare(scene)
+
+    def _warned(self, matches: list[Match], num: int) -> list[Match]:
+        if not matches:
+            print_log(
+                f'nobody was found in {num} pictures (detections with a '
+                f'score of {self.det_thr:g} and more)',
+                logger='current',
+                level=logging.WARNING,
+            )
+        return matches
+
+    @staticmethod
+    def _check(**numbers: int | None) -> None:
+        for name, value in numbers.items():
+            if value is not None and value < 1:
+                raise ValueError(f'{name} must be >= 1, got {value}')
+
+
+class _Counted:
+    """Counts what is taken out of an iterable."""
+
+    def __init__(self, items: Iterable[Scene]) -> None:
+        self._items = items
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Scene]:
+        for item in self._items:
+            self.count += 1
+            yield item
+
+
+def _alike(
+    items: Iterable[tuple[Source, dict]], size: int
+) -> Iterator[list[tuple[Source, dict]]]:
+    """Batches of pictures of one input size, in order.
+
+    A smaller picture would be padded, and what is beside a picture changes
+    its features.
+    """
+    batch = []
+    for item in items:
+        shape = item[1]['inputs'].shape
+        if batch and (
+            len(batch) == size or batch[0][1]['inputs'].shape != shape
+        ):
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch
+
+
+def _floats(values) -> np.ndarray:
+    return values.float().cpu().numpy()

@@ -1,0 +1,204 @@
+"""A trained network with its test pipeline, ready for single pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmcv.transforms import LoadImageFromFile
+from mmdet.registry import MODELS, TRANSFORMS
+from mmdet.structures import SampleList
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
+
+from mmps.datasets.transforms import clip
+from mmps.engine import fill_weights, read_weights
+from mmps.evaluation.pair_findings import fingerprint
+
+from .scenes import Scene
+
+ZOO = 'zoo://'
+#: Score from which on a detection counts, as in ``PersonSearchMetric``.
+DET_THR = 0.5
+
+
+class Network:
+    """Preprocesses pictures as a test does, and runs the network on them.
+
+    Args:
+        model: 'zoo://NAME', or the path of a config. A config is never taken
+            out of a checkpoint: configs are programs.
+        weights: Path or address of a checkpoint; those of the zoo for None.
+        device: 'cpu', 'cuda', 'cuda:1', ...; a GPU if there is one for None.
+
+    Raises:
+        CheckpointError: Weights are missing, damaged or of another network.
+        FileNotFoundError: No such config.
+        ValueError: No weights, no test pipeline, no embeddings, or no such
+            device.
+    """
+
+    def __init__(
+        self, model: str, weights: str | None, device: str | None
+    ) -> None:
+        config, weights = _resolve(model, weights)
+        cfg = Config.fromfile(config)
+        cfg.model.pop('distiller', None)
+        cfg.model.train_cfg = None
+        pipeline = _test_pipeline(cfg)
+        with DefaultScope.overwrite_default_scope('mmdet'):
+            self.model = MODELS.build(cfg.model)
+            load, *rest = (TRANSFORMS.build(step) for step in pipeline)
+        if not isinstance(load, LoadImageFromFile):
+            raise ValueError(
+                f'{config}: a test pipeline starts with LoadScene, this one '
+                f'with {type(load).__name__}'
+            )
+        roi_head = getattr(self.model, 'roi_head', None)
+        if getattr(roi_head, 'oim_head', None) is None:
+            raise ValueError(
+                f'{config} is a detector: without roi_head.oim_head there are '
+                'no embeddings to search with'
+            )
+        fill_weights(self.model, read_weights(weights), weights)
+        self.model.to(_device(device)).eval()
+        self._load, self._rest = load, Compose(rest)
+        #: Name of all that embeddings and similarities depend on.
+        self.fingerprint = fingerprint(
+            self.model.state_dict(),
+            {},
+            {},
+            dict(network=cfg.model, pipeline=pipeline),
+        )
+        #: The threshold of the config's test.
+        self.det_thr = (cfg.get('test_evaluator') or {}).get(
+            'det_thr', DET_THR
+        )
+
+    @property
+    def query_guided(self) -> bool:
+        """Whether the network looks at query and gallery image together."""
+        return hasattr(self.model, 'pair_searcher')
+
+    def read(self, scene: Scene) -> np.ndarray:
+        """Pixels (H, W, 3) uint8 of a scene, as the pipeline reads them."""
+        return self._loaded(scene)['img'].astype(np.uint8, copy=False)
+
+    def prepare(self, scene: Scene, box: Sequence | None = None) -> dict:
+        """What the test pipeline makes of a picture.
+
+        Args:
+            scene: Picture.
+            box: x1, y1, x2, y2 of a person to embed, in original pixels; the
+                part inside the image is taken.
+
+        Returns:
+            ``inputs`` and ``data_samples``; with a box, the sample has
+            ``query_instances``.
+
+        Raises:
+            DatasetError: The file is no image.
+            ValueError: The box has no area inside the image.
+        """
+        results = dict(self._loaded(scene), instances=[])
+        if box is not None:
+            height, width = results['ori_shape']
+            box = _inside(box, height, width, results['img_path'])
+            results.update(query_bboxes=[box], query_ids=[0])
+        with DefaultScope.overwrite_default_scope('mmdet'):
+            return self._rest(results)
+
+    @torch.no_grad()
+    def embed(self, item: dict) -> np.ndarray:
+        """Embedding (D,) float32 of the box of a prepared picture."""
+        (sample,) = self.model.embed_people(_batch([item]))
+        return sample.query_instances.embeddings[0].float().cpu().numpy()
+
+    @torch.no_grad()
+    def detect(self, items: Sequence[dict]) -> SampleList:
+        """Samples with ``pred_instances`` of pictures of equal input size."""
+        return self.model.test_step(_batch(items))
+
+    def _loaded(self, scene: Scene) -> dict:
+        pixels, path = scene.pixels, scene.source.image
+        if pixels is None:
+            return self._load(dict(img_path=path, img_id=0, img_name=path))
+        name = path or 'the picture given as pixels'
+        if self._load.to_float32:
+            pixels = pixels.astype(np.float32)
+        return dict(
+            img_path=name,
+            img_id=0,
+            img_name=name,
+            img=pixels,
+            img_shape=pixels.shape[:2],
+            ori_shape=pixels.shape[:2],
+        )
+
+
+def _resolve(model: str, weights: str | None) -> tuple[str, str]:
+    """Paths of the config and of the weights."""
+    if str(model).startswith(ZOO):
+        from mmps.zoo import resolve
+
+        config, released = resolve(str(model))
+        return str(config), str(weights or released)
+    if not Path(model).is_file():
+        raise FileNotFoundError(
+            f'{model}: no such config; give the path of one, or {ZOO}NAME'
+        )
+    if weights is None:
+        raise ValueError(
+            f'{model} is a config and needs weights: give the path of a '
+            f'checkpoint, or {ZOO}NAME for both'
+        )
+    return str(model), str(weights)
+
+
+def _test_pipeline(cfg: Config) -> list[dict]:
+    try:
+        return cfg.test_dataloader.dataset.pipeline
+    except AttributeError as error:
+        raise ValueError(
+            f'{cfg.filename}: has no test_dataloader.dataset.pipeline, which '
+            'says how pictures are read and scaled'
+        ) from error
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(
+            f"device {name!r} cannot be used ({error}); give 'cpu', or a GPU "
+            'that torch can see'
+        ) from error
+    return device
+
+
+def _inside(box: Sequence, height: int, width: int, path: str) -> list[float]:
+    values = np.asarray(box, np.float64)
+    if values.shape != (4,):
+        raise ValueError(
+            f'the query box has shape {values.shape}, expected four numbers '
+            'x1, y1, x2, y2'
+        )
+    clipped = clip(values.tolist(), height, width)
+    if clipped is None:
+        raise ValueError(
+            f'{path}: the query box {values.tolist()} (x1 y1 x2 y2, original '
+            'pixels) has no area in the image of '
+            f'{width} x {height} pixels'
+        )
+    return clipped
+
+
+def _batch(items: Sequence[dict]) -> dict:
+    return {
+        key: [item[key] for item in items]
+        for key in ('inputs', 'data_samples')
+    }

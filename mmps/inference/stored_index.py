@@ -1,0 +1,73 @@
+"""A gallery index that is kept in a file and used again."""
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from .gallery_index import GalleryIndex
+from .inferencer import Gallery, PersonSearchInferencer
+from .scenes import is_video, listed
+
+
+def stored_index(
+    inferencer: PersonSearchInferencer,
+    path: str | PathLike,
+    gallery: Gallery,
+    *,
+    every: int = 1,
+    batch_size: int = 8,
+) -> GalleryIndex:
+    """Read the index of a gallery; build and write it if there is none.
+
+    Args:
+        inferencer: Makes the index.
+        path: Of the index. It holds personal data (``gallery_index.py``).
+        gallery: Files, no pixels.
+        every: As of ``PersonSearchInferencer.search``.
+        batch_size: The same.
+
+    Raises:
+        ValueError: The index there is damaged, of another network, threshold
+            or gallery, or older than a file of the gallery.
+    """
+    files = listed(gallery)
+    if any(isinstance(item, np.ndarray) for item in files):
+        raise ValueError(
+            'a stored index is known by the files of its gallery; for pixels '
+            'use PersonSearchInferencer.index and GalleryIndex.save'
+        )
+    if not Path(path).exists():
+        index = inferencer.index(gallery, every=every, batch_size=batch_size)
+        index.save(path)
+        return index
+    index = GalleryIndex.load(path)
+    index.check_maker(inferencer.network.fingerprint, inferencer.det_thr)
+    wrong = _differs(index, Path(path), files, every)
+    if wrong:
+        raise ValueError(
+            f'{path}: {wrong}; delete it to build it again, or give another '
+            'path'
+        )
+    return index
+
+
+def _differs(
+    index: GalleryIndex, path: Path, files: list[str], every: int
+) -> str | None:
+    """Why an index is not that of a gallery."""
+    frames: dict[str | None, list[int | None]] = {}
+    for source in index.sources:
+        frames.setdefault(source.image, []).append(source.frame)
+    if list(frames) != list(dict.fromkeys(files)):
+        return (
+            f'is the index of other files ({len(frames)}, the gallery has '
+            f'{len(files)})'
+        )
+    for file, numbers in frames.items():
+        expected = [every * i for i in range(len(numbers))]
+        if is_video(file) and numbers != expected:
+            return f'has other frames of {file} than every {every}'
+        if Path(file).stat().st_mtime > path.stat().st_mtime:
+            return f'is older than {file}, which has changed'
+    return None

@@ -1,0 +1,214 @@
+"""What is found is what a test finds, and in any kind of gallery."""
+
+import copy
+import itertools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mmps.apis import PersonSearchInferencer, load_config, run_test
+from mmps.evaluation import read_dump
+from mmps.inference import inferencer as module
+
+NUMBER = itertools.count()  # mmengine wants a new name for each run
+
+
+@pytest.fixture(scope='module')
+def dump(oim, data, tmp_path_factory):
+    """Features of a test with the same config and weights."""
+    work = tmp_path_factory.mktemp('test')
+    cfg = load_config(
+        oim.config,
+        work_dir=str(work),
+        cfg_options={'experiment_name': f'inference{next(NUMBER)}'},
+    )
+    run_test(cfg, oim.weights, dump=str(work / 'dump.npz'))
+    return read_dump(work / 'dump.npz')
+
+
+def test_boxes_and_embeddings_are_those_of_a_test(plain, dump, data):
+    folder = data / 'Image/SSM'
+    paths = [folder / name for name in dump.image_names]
+    index = plain.index(paths, batch_size=4)
+    expected = dump.detections.above(0.05)
+    assert len(expected) > 5 * len(paths)
+    assert [s.image for s in index.sources] == [str(p) for p in paths]
+    np.testing.assert_array_equal(index.boxes.offsets, expected.offsets)
+    for part, atol in (('bboxes', 1e-3), ('scores', 1e-5)):
+        got = getattr(index.boxes, part)
+        np.testing.assert_allclose(got, getattr(expected, part), atol=atol)
+    np.testing.assert_allclose(
+        index.boxes.embeddings, expected.embeddings, atol=1e-5
+    )
+    # and queries: their embeddings give the ranking of the dump
+    for number in range(0, len(dump.queries), 3):
+        query = dump.queries[number]
+        matches = plain.search(paths[query.image], query.bbox, index, top=None)
+        cosine = expected.embeddings @ dump.query_embeddings[number]
+        np.testing.assert_allclose(
+            [match.similarity for match in matches],
+            -np.sort(-cosine),
+            atol=1e-5,
+        )
+
+
+def test_batches_change_nothing(plain, files):
+    assert len({cv2.imread(file).shape for file in files}) > 1
+    one, many = (plain.index(files, batch_size=n) for n in (1, 8))
+    np.testing.assert_array_equal(one.boxes.offsets, many.boxes.offsets)
+    for part in ('bboxes', 'scores', 'embeddings'):
+        np.testing.assert_allclose(
+            *(getattr(index.boxes, part) for index in (one, many)),
+            rtol=1e-4,
+            atol=1e-4,
+        )
+
+
+def agree(found, expected):
+    """The same matches but for where pictures come from."""
+    assert len(found) == len(expected) > 0
+    for one, other in zip(found, expected, strict=True):
+        assert one.position == other.position
+        assert one.box == pytest.approx(other.box, abs=1e-3)
+        assert one.similarity == pytest.approx(other.similarity, abs=1e-5)
+        assert one.score == pytest.approx(other.score, abs=1e-5)
+
+
+@pytest.mark.parametrize('kind', ['plain', 'guided'])
+def test_every_kind_of_gallery_is_searched(kind, files, tmp_path, request):
+    search = request.getfixturevalue(kind).search
+    query = (files[3], (30, 20, 90, 160))
+    expected = search(*query, files, top=9)
+    pixels = [cv2.imread(file) for file in files]
+    agree(search(pixels[3], query[1], pixels, top=9), expected)
+    assert {m.image for m in expected} <= set(files)
+    mixed = [*pixels[:2], *files[2:5], *pixels[5:]]
+    agree(search(*query, mixed, top=9, batch_size=3), expected)
+    for number, file in enumerate(files):
+        (tmp_path / str(number)).mkdir()
+        link = tmp_path / str(number) / Path(file).name
+        link.symlink_to(file)
+    agree(search(*query, tmp_path, top=9), expected)
+    alone = search(*query, files[0], top=None)
+    agree(search(*query, pixels[0], top=None), alone)
+    assert [m.similarity for m in expected] == sorted(
+        (m.similarity for m in expected), reverse=True
+    )
+
+
+@pytest.mark.parametrize('kind', ['plain', 'guided'])
+def test_a_video_is_its_frames(kind, files, video, request):
+    inferencer = request.getfixturevalue(kind)
+    query = (files[0], (30, 20, 90, 160))
+    frames = [s.pixels for s in module.scenes([video], 2)]
+    found = inferencer.search(*query, video, every=2, top=12)
+    agree(found, inferencer.search(*query, frames, top=12))
+    for match in found:
+        assert match.image == video
+        assert match.frame == 2 * match.position
+        assert match.timestamp == pytest.approx(match.frame / 10)
+    for match, picture in zip(found, inferencer.pictures(found), strict=True):
+        np.testing.assert_array_equal(picture, frames[match.position])
+
+
+def test_an_index_is_searched_like_its_gallery(plain, files, tmp_path):
+    index = plain.index(files)
+    index.save(tmp_path / 'index.npz')
+    again = type(index).load(tmp_path / 'index.npz')
+    for box in ((30, 20, 90, 160), (200, 10, 260, 200)):
+        found = plain.search(files[0], box, again, top=15)
+        assert found == plain.search(files[0], box, index, top=15)
+        agree(found, plain.search(files[0], box, files, top=15))
+
+
+def test_the_index_of_another_network_is_refused(plain, guided, oim, files):
+    index = guided.index(files[:1])
+    with pytest.raises(ValueError, match='made by network'):
+        plain.search(files[0], (30, 20, 90, 160), index)
+    with pytest.raises(ValueError, match='made by network'):
+        guided.search(
+            files[0], (30, 20, 90, 160), plain.index(files[:1]), rerank=1
+        )
+    stricter = PersonSearchInferencer(
+        oim.config, oim.weights, 'cpu', det_thr=0.1
+    )
+    with pytest.raises(
+        ValueError, match=r'0\.05 and more, asked for are 0\.1'
+    ):
+        stricter.search(files[0], (30, 20, 90, 160), plain.index(files[:1]))
+
+
+@pytest.fixture
+def log(monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        module, 'print_log', lambda text, **options: lines.append(text)
+    )
+    return lines
+
+
+@pytest.mark.parametrize('kind', ['oim', 'qeeps'])
+def test_nobody_found_is_said(kind, files, request, log):
+    made = request.getfixturevalue(kind)
+    strict = PersonSearchInferencer(
+        made.config, made.weights, 'cpu', det_thr=1.0
+    )
+    assert strict.search(files[0], (30, 20, 90, 160), files[:3]) == []
+    (line,) = log
+    assert 'nobody was found in 3 pictures' in line
+    assert 'score of 1 and more' in line
+
+
+def test_someone_found_is_not_logged(plain, files, log):
+    assert plain.search(files[0], (30, 20, 90, 160), files[:1])
+    assert log == []
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'top': 0}, 'top must be >= 1, got 0'),
+        ({'every': 0}, 'every must be >= 1'),
+        ({'batch_size': -1}, 'batch_size must be >= 1'),
+        ({'rerank': 0}, 'rerank must be >= 1'),
+        ({'rerank': 3}, 'not query-guided'),
+    ],
+)
+def test_numbers_out_of_range_are_refused(options, message, plain, files):
+    with pytest.raises(ValueError, match=message):
+        plain.search(files[0], (30, 20, 90, 160), files[:1], **options)
+
+
+def test_a_threshold_out_of_range_is_refused(oim):
+    with pytest.raises(ValueError, match=r'det_thr must be in \[0, 1\]'):
+        PersonSearchInferencer(oim.config, oim.weights, 'cpu', det_thr=1.1)
+
+
+def test_a_missing_query_or_gallery_is_named_before_anything_runs(
+    plain, files, monkeypatch
+):
+    monkeypatch.setattr(plain.network, 'detect', None)
+    box = (30, 20, 90, 160)
+    with pytest.raises(FileNotFoundError, match=r'none\.jpg: no such file'):
+        plain.search('none.jpg', box, files)
+    with pytest.raises(FileNotFoundError, match=r'none\.jpg: no such file'):
+        plain.search(files[0], box, [*files, 'none.jpg'])
+    with pytest.raises(TypeError, match='got NoneType'):
+        plain.search(None, box, files)
+
+
+def test_a_search_changes_no_weight(plain, files):
+    model = plain.network.model
+    before = copy.deepcopy(model.state_dict())
+    plain.search(files[0], (30, 20, 90, 160), files[:2])
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key]), key
+
+
+def test_pixels_cannot_be_read_again(plain, grey, files):
+    found = plain.search(files[0], (30, 20, 90, 160), [cv2.imread(files[0])])
+    with pytest.raises(ValueError, match='given as pixels'):
+        plain.pictures(found)

@@ -1,0 +1,150 @@
+"""A query-guided search is that of the test loop, nothing runs twice."""
+
+import numpy as np
+import pytest
+
+from mmps.inference.scenes import as_scene
+from mmps.models.pair_search import PairSearcher
+from tests.evaluation.pair_runs import findings_in, make_loop
+
+BOX = (30, 20, 90, 160)
+
+
+@pytest.fixture
+def prepared(monkeypatch):
+    """How many gallery pictures went through the network: [number]."""
+    count = [0]
+    gallery = PairSearcher.gallery
+
+    def counted(self, *args):
+        count[0] += 1
+        return gallery(self, *args)
+
+    monkeypatch.setattr(PairSearcher, 'gallery', counted)
+    return count
+
+
+def test_a_search_finds_what_the_test_loop_finds(
+    guided, qeeps, data, tmp_path
+):
+    loop = make_loop(qeeps.runner, tmp_path, num_queries=2)
+    loop.run()
+    meta = loop.dataloader.dataset.metainfo
+    paths = [data / 'Image/SSM' / name for name in meta['image_names']]
+    for number, expected in findings_in(tmp_path).items():
+        query = meta['queries'][number]
+        found = guided.search(
+            paths[query.image],
+            query.bbox,
+            [paths[image] for image in expected.images],
+            top=None,
+            batch_size=5,
+        )
+        order = np.argsort(-expected.similarity, kind='stable')
+        assert len(found) == len(order) > 20
+        np.testing.assert_allclose(
+            [match.similarity for match in found],
+            expected.similarity[order],
+            atol=1e-5,
+        )
+        # equals may be told apart by rounding: boxes are compared as a set
+        boxes = np.array([match.box for match in found])
+        rows = np.repeat(np.arange(len(expected.images)), expected.counts)
+        ours = np.column_stack([[m.position for m in found], boxes])
+        theirs = np.column_stack([rows, expected.bboxes])
+        for one, other in zip(*map(in_order, (ours, theirs)), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-2)
+
+
+def in_order(rows):
+    """Rows (position, box) sorted by numbers that rounding cannot swap."""
+    return rows[np.lexsort(np.round(rows).T)]
+
+
+def test_the_next_query_uses_what_is_kept(guided, files, prepared):
+    guided._ranker.searcher.cache._states.clear()
+    first = guided.search(files[0], BOX, files[:4])
+    assert prepared == [4]
+    guided.search(files[1], BOX, files[:4])
+    assert prepared == [4]
+    guided.search(files[1], BOX, [files[3], files[4]])
+    assert prepared == [5]
+    assert guided.search(files[0], BOX, files[:4]) == first
+
+
+def test_a_picture_that_changes_is_not_known_again(guided, tmp_path, grey):
+    ranker = guided._ranker
+    path = tmp_path / 'a.bin'
+    path.write_bytes(b'1')
+    before = ranker._number(as_scene(path))
+    assert ranker._number(as_scene(path)) == before
+    path.write_bytes(b'22')
+    assert ranker._number(as_scene(path)) != before
+    number = ranker._number(as_scene(grey))
+    assert ranker._number(as_scene(grey.copy())) == number
+    other = grey.copy()
+    other[5, 5, 1] += 1
+    assert ranker._number(as_scene(other)) != number
+    assert ranker._number(as_scene(grey.reshape(160, 120, 3))) != number
+
+
+def test_a_picture_that_is_listed_twice_counts_twice(guided, files):
+    once = guided.search(files[0], BOX, files[:2], top=None)
+    twice = guided.search(files[0], BOX, [*files[:2], files[0]], top=None)
+    of_first = [m for m in once if m.position == 0]
+    again = [m._replace(position=0) for m in twice if m.position == 2]
+    assert again == of_first != []
+    assert [m for m in twice if m.position < 2] == once
+
+
+def test_pairs_need_pictures_or_a_rerank(guided, files):
+    index = guided.index(files)
+    with pytest.raises(ValueError, match=r'depends on the pair.* rerank=k'):
+        guided.search(files[0], BOX, index)
+
+
+@pytest.mark.parametrize('k', [1, 3, 100])
+def test_a_rerank_runs_pairs_on_the_best_images(guided, files, k):
+    index = guided.index(files)
+    embedding = guided.network.embed(
+        guided.network.prepare(as_scene(files[2]), BOX)
+    )
+    best = {}  # image -> its best cosine, by a loop
+    for row, image in enumerate(index.boxes.image.tolist()):
+        cosine = float(index.boxes.embeddings[row] @ embedding)
+        best[image] = max(best.get(image, -2), cosine)
+    chosen = sorted(best, key=best.get)[-k:]
+    expected = [
+        match
+        for match in guided.search(files[2], BOX, files, top=None)
+        if match.position in chosen
+    ]
+    for gallery in (index, files):
+        found = guided.search(files[2], BOX, gallery, top=None, rerank=k)
+        assert [m.position for m in found] == [m.position for m in expected]
+        np.testing.assert_allclose(
+            [m.similarity for m in found],
+            [m.similarity for m in expected],
+            atol=1e-5,
+        )
+
+
+def test_a_rerank_reads_the_frames_of_a_video_again(guided, files, video):
+    index = guided.index(video, every=2)
+    found = guided.search(files[2], BOX, index, top=None, rerank=2)
+    whole = guided.search(files[2], BOX, video, every=2, top=None)
+    positions = {match.position for match in found}
+    assert len(positions) == 2
+    assert found == [m for m in whole if m.position in positions]
+
+
+def test_pixels_cannot_be_reranked(guided, grey, files):
+    index = guided.index(files[:1])
+    unnamed = type(index)(
+        [source._replace(image=None) for source in index.sources],
+        index.boxes,
+        index.network,
+        index.det_thr,
+    )
+    with pytest.raises(ValueError, match='cannot be read again'):
+        guided.search(files[0], BOX, unnamed, rerank=1)
