@@ -205,7 +205,7 @@ def test_findings_are_read_as_they_were_written(tmp_path):
 
 @pytest.mark.parametrize('broken', ['savez', 'replace'])
 def test_a_killed_write_leaves_what_was_there(tmp_path, monkeypatch, broken):
-    def killed(*args):
+    def killed(*args, **kwargs):
         raise KeyboardInterrupt
 
     new, old = tmp_path / 'new.npz', tmp_path / 'old.npz'
