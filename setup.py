@@ -62,7 +62,11 @@ setup(
         'safetensors>=0.4',
         'pyyaml>=6',
     ],
-    # Not required above: pip would install it over a compiled mmcv.
     package_data={'mmps.visualization': ['templates/*.html']},
-    extras_require={'lite': ['mmcv-lite>=2.1,<2.2']},
+    extras_require={
+        # Not required above: pip would install it over a compiled mmcv.
+        'lite': ['mmcv-lite>=2.1,<2.2'],
+        'demo': ['gradio>=6.31,<7'],
+        'docs': ['sphinx>=9', 'myst-parser>=5.2', 'furo>=2025.12'],
+    },
 )

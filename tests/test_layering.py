@@ -20,6 +20,7 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     # builds models by their configs, knows none of them
     'inference': {'engine', 'evaluation', 'datasets', 'zoo'},
     'visualization': {'structures', 'evaluation', 'inference'},
+    'demo': {'inference', 'datasets', 'visualization'},
 }
 PURE = [
     *('search.py', 'detection.py', 'cbgm.py'),

@@ -1,0 +1,298 @@
+"""The page: what is where, and which action a click starts.
+
+What the actions do is in ``actions.py``.
+"""
+
+from html import escape
+from typing import NamedTuple
+
+import gradio as gr
+
+from mmps.demo.actions import DRAWN, FOLDER, GALLERIES, HOW, UPLOADS, Actions
+from mmps.demo.drawing import drawn_person
+from mmps.demo.style import DUTY, TITLE
+from mmps.inference.scenes import IMAGES, VIDEOS
+from mmps.visualization.canvas import read
+
+#: Seconds: how often files are looked at, and how old they and the pictures
+#: that are being searched with may become.
+CLEAN = (600, 3600)
+
+
+def make_page(actions: Actions, model: str) -> gr.Blocks:
+    """Build the page.
+
+    Args:
+        actions: What it does.
+        model: Name of the network, to be shown.
+    """
+    with gr.Blocks(
+        title='Person search',
+        fill_width=True,
+        analytics_enabled=False,
+        delete_cache=CLEAN,
+    ) as page:
+        gr.Markdown(TITLE.format(model=model), elem_id='title')
+        with gr.Row():
+            with gr.Column(scale=9, min_width=400):
+                who = _who(actions)
+                where, folder, uploads = _where(actions)
+                button = gr.Button('Search', variant='primary', elem_id='go')
+                how = _how()
+            with gr.Column(scale=11, min_width=480):
+                results = _results()
+                gr.Markdown(DUTY, elem_id='duty')
+        _on_pick(page, who, actions)
+        _on_search(
+            button,
+            [who.remembered, *who.numbers, where, folder, uploads, *how],
+            results,
+            actions,
+        )
+    return page
+
+
+class _Who(NamedTuple):
+    """What is there to pick a person."""
+
+    remembered: gr.State
+    message: gr.HTML
+    examples: gr.Gallery
+    upload: gr.UploadButton
+    picture: gr.Image
+    numbers: list[gr.Number]
+    offer: gr.Checkbox
+
+
+def _who(actions: Actions) -> _Who:
+    """Whom to search for."""
+    remembered = gr.State(time_to_live=CLEAN[1])
+    message = gr.HTML(_said(HOW, False), elem_classes='say', elem_id='hint')
+    with gr.Row():
+        examples = gr.Gallery(
+            [
+                drawn_person(read(image), box, False)
+                for image, box in actions.examples.queries
+            ],
+            show_label=False,
+            columns=len(actions.examples.queries),
+            height=98,
+            object_fit='contain',
+            format='jpeg',
+            allow_preview=False,
+            interactive=False,
+            buttons=[],
+            elem_id='who',
+            scale=5,
+        )
+        upload = gr.UploadButton(
+            'Your own picture',
+            file_types=['image'],
+            size='sm',
+            min_width=100,
+            scale=1,
+            elem_id='own',
+        )
+    picture = gr.Image(
+        show_label=False,
+        interactive=False,
+        format='jpeg',
+        height=300,
+        buttons=[],
+        elem_id='picture',
+    )
+    with gr.Row(elem_id='box'):
+        numbers = [
+            gr.Number(label=name, precision=0, min_width=60)
+            for name in ('x1', 'y1', 'x2', 'y2')
+        ]
+        offer = gr.Checkbox(
+            True, label='show people', container=False, min_width=135
+        )
+    return _Who(
+        *(remembered, message, examples, upload, picture, numbers, offer)
+    )
+
+
+def _on_pick(page: gr.Blocks, who: _Who, actions: Actions) -> None:
+    """What picks a person."""
+    remembered, offer = who.remembered, who.offer
+    shown = [remembered, who.picture, *who.numbers, who.message]
+    # one after the other: each goes on from what the one before remembered
+    in_turn = dict(concurrency_id='pick', concurrency_limit=1)
+
+    def example(offer, event: gr.SelectData):
+        return _shown(actions.example(event.index, offer))
+
+    def click(query, offer, event: gr.SelectData):
+        return _shown(actions.click(query, *event.index, offer))
+
+    def typed(query, x1, y1, x2, y2, offer):
+        query, picture, *_, message = _shown(
+            actions.numbers(query, (x1, y1, x2, y2), offer)
+        )
+        return query, picture, message  # who types goes on typing
+
+    page.load(
+        lambda offer: _shown(actions.example(0, offer)),
+        *(offer, shown),
+        api_name='first_example',
+        **in_turn,
+    )
+    who.examples.select(
+        *(example, offer, shown), api_visibility='private', **in_turn
+    )
+    who.picture.select(
+        *(click, [remembered, offer], shown),
+        api_visibility='private',
+        show_progress='hidden',
+        trigger_mode='multiple',  # a quick second corner counts
+        **in_turn,
+    )
+    who.upload.upload(
+        lambda query, path, offer: _shown(actions.upload(query, path, offer)),
+        *([remembered, who.upload, offer], shown),
+        api_name='upload',
+        **in_turn,
+    )
+    gr.on(
+        [number.input for number in who.numbers],
+        *(typed, [remembered, *who.numbers, offer]),
+        [remembered, who.picture, who.message],
+        api_name='box',
+        show_progress='hidden',
+        trigger_mode='always_last',
+        **in_turn,
+    )
+    offer.change(
+        lambda query, offer: _shown(actions.offer(query, offer)),
+        *([remembered, offer], shown),
+        api_visibility='private',
+        show_progress='hidden',
+        **in_turn,
+    )
+
+
+def _on_search(
+    button: gr.Button, inputs: list, results: list, actions: Actions
+) -> None:
+    """What starts a search."""
+
+    def search(
+        query,
+        x1,
+        y1,
+        x2,
+        y2,
+        where,
+        folder,
+        uploads,
+        top,
+        least,
+        every,
+        blur,
+        progress=gr.Progress(),  # noqa: B008, this is how Gradio knows it
+    ):
+        found = actions.search(
+            *(query, (x1, y1, x2, y2), where, folder, uploads),
+            **dict(top=top, least=least, every=every, blur=blur),
+            begin=lambda num: progress(
+                0, f'Looking for people in {num} files, once'
+            ),
+        )
+        return _said(found.message, found.is_bad), found.people, found.scenes
+
+    button.click(search, inputs, results, api_name='search')
+
+
+def _where(actions: Actions) -> tuple:
+    """What to search in."""
+    where = gr.Radio(
+        [
+            (f'{len(actions.examples.gallery)} drawn scenes', DRAWN),
+            ('A folder', FOLDER),
+            ('Upload images, a video', UPLOADS),
+        ],
+        value=DRAWN,
+        label='2. Where?',
+        elem_id='where',
+    )
+    folder = gr.Textbox(
+        label='Folder, with those in it; or a video file',
+        placeholder='/home/me/pictures',
+        visible=False,
+        elem_id='folder',
+    )
+    uploads = gr.File(
+        label='Images, videos',
+        file_count='multiple',
+        file_types=[*IMAGES, *VIDEOS],
+        height=140,
+        visible=False,
+    )
+    where.change(
+        lambda chosen: [
+            gr.update(visible=chosen == kind) for kind in GALLERIES[1:]
+        ],
+        *(where, [folder, uploads]),
+        api_visibility='private',
+        show_progress='hidden',
+    )
+    return where, folder, uploads
+
+
+def _how() -> list:
+    """How to search."""
+    with gr.Accordion('Options', open=False):
+        with gr.Row():
+            top = gr.Slider(1, 50, 10, step=1, label='matches')
+            least = gr.Slider(-1, 1, 0, step=0.05, label='least similarity')
+        with gr.Row():
+            every = gr.Number(
+                25, label='videos: each so many frames', precision=0, minimum=1
+            )
+            blur = gr.Checkbox(False, label='blur everything but the matches')
+    return [top, least, every, blur]
+
+
+def _results() -> list:
+    """What was found."""
+    message = gr.HTML(
+        _said('3. What is found is shown here.', False),
+        elem_classes='say',
+        elem_id='found',
+    )
+    looks = dict(
+        show_label=False,
+        format='jpeg',
+        interactive=False,
+        buttons=['download', 'fullscreen'],
+    )
+    with gr.Tab('People'):
+        people = gr.Gallery(
+            **looks,
+            columns=5,
+            height=560,
+            object_fit='contain',
+            elem_id='people',
+        )
+    with gr.Tab('Whole scenes'):
+        scenes = gr.Gallery(
+            **looks,
+            columns=2,
+            height=560,
+            object_fit='contain',
+            elem_id='scenes',
+        )
+    return [message, people, scenes]
+
+
+def _shown(view) -> tuple:
+    """What ``View`` says, in the order of the outputs."""
+    query, picture, *numbers, message, is_bad = view
+    return query, picture, *numbers, _said(message, is_bad)
+
+
+def _said(message: str, is_bad: bool) -> str:
+    kind = 'bad' if is_bad else 'good'
+    return f'<p class="{kind}" role="status">{escape(message)}</p>'

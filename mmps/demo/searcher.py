@@ -1,0 +1,168 @@
+"""What the page does, without the page: pictures in, ranked people out."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from mmps.demo.picking import Query
+from mmps.inference import GalleryIndex, Match, PersonSearchInferencer
+from mmps.inference.scenes import IMAGES, VIDEOS, listed
+
+#: Galleries whose index is kept in memory.
+KEPT = 4
+#: Pictures that a query-guided network looks at together with the query.
+RERANK = 20
+
+
+class Found(NamedTuple):
+    """What a search has found.
+
+    Attributes:
+        matches: Best first.
+        pictures: (H, W, 3) uint8 of each match, blue green red.
+        num_images: Pictures of the gallery.
+        num_people: Detections in them.
+    """
+
+    matches: list[Match]
+    pictures: list[np.ndarray]
+    num_images: int
+    num_people: int
+
+
+class Searcher:
+    """Searches for several people at once, one after the other.
+
+    Embeddings of galleries are kept in memory and nowhere else.
+
+    Args:
+        inferencer: Finds people.
+    """
+
+    def __init__(self, inferencer: PersonSearchInferencer) -> None:
+        self.inferencer = inferencer
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, GalleryIndex] = OrderedDict()
+
+    def query(self, path: str | PathLike) -> Query:
+        """Read a picture and detect the people in it.
+
+        Raises:
+            ValueError: The file is no image.
+        """
+        picture = cv2.imread(str(path))
+        if picture is None:
+            raise ValueError(
+                f'{Path(path).name} is no image that can be read; give one of '
+                f'{", ".join(IMAGES)}'
+            )
+        with self._lock:
+            people = self.inferencer.index([picture]).boxes.bboxes
+        return Query(picture, people, Path(path).name)
+
+    def search(
+        self,
+        query: Query | None,
+        files: Sequence[str],
+        *,
+        top: int = 10,
+        every: int = 25,
+        least: float = -1.0,
+        begin: Callable[[int], object] = lambda num_files: None,
+    ) -> Found:
+        """Rank the people of a gallery.
+
+        Args:
+            query: Whom to search for.
+            files: Images and videos, see ``files_of``.
+            top: How many matches.
+            every: Each so many frames of a video.
+            least: Matches that are less similar are left out.
+            begin: Called with the number of files before a new gallery is
+                gone through.
+
+        Raises:
+            ValueError: Nobody was picked, a file cannot be read, ...
+        """
+        if query is None:
+            raise ValueError('there is no picture yet: pick an example above')
+        if query.box is None:
+            raise ValueError(
+                'nobody is picked yet: click a person in the picture'
+            )
+        guided = self.inferencer.query_guided
+        with self._lock:
+            index = self._index(files, every, begin)
+            matches = self.inferencer.search(
+                *(query.picture, query.box, index),
+                top=top,
+                rerank=RERANK if guided else None,
+            )
+            matches = [match for match in matches if match.similarity >= least]
+            pictures = self.inferencer.pictures(matches)
+        return Found(matches, pictures, len(index.sources), len(index))
+
+    def _index(
+        self, files: Sequence[str], every: int, begin: Callable
+    ) -> GalleryIndex:
+        self._forget_deleted()
+        key = (every, *map(_version, files))
+        if key not in self._kept:
+            begin(len(files))
+            self._kept[key] = self.inferencer.index(files, every=every)
+        self._kept.move_to_end(key)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return self._kept[key]
+
+    def _forget_deleted(self) -> None:
+        """Whoever deletes the pictures deletes the embeddings, too."""
+        for key, index in list(self._kept.items()):
+            paths = {source.image for source in index.sources}
+            if not all(Path(path).exists() for path in paths):
+                del self._kept[key]
+
+
+def files_in(folder: str | None) -> list[str]:
+    """Images of a folder that somebody typed; a file is a gallery, too.
+
+    Raises:
+        FileNotFoundError: No such folder.
+        ValueError: Nothing was typed, or the folder holds no image.
+    """
+    if not folder or not folder.strip():
+        raise ValueError('type the path of a folder of this computer')
+    return listed(Path(folder.strip()).expanduser())
+
+
+def files_uploaded(paths: Sequence[str] | None) -> list[str]:
+    """Images and videos that somebody uploaded.
+
+    Raises:
+        ValueError: Nothing was uploaded, or other files.
+    """
+    if not paths:
+        raise ValueError('the gallery is empty: add images or a video')
+    for path in map(Path, paths):
+        if path.suffix.lower() not in (*IMAGES, *VIDEOS):
+            raise ValueError(
+                f'{path.name} is neither an image ({", ".join(IMAGES)}) nor a '
+                f'video ({", ".join(VIDEOS)})'
+            )
+        if not path.exists():
+            raise ValueError(
+                f'{path.name} is deleted already, as every upload after an '
+                'hour: upload it again'
+            )
+    return [str(path) for path in paths]
+
+
+def _version(path: str) -> tuple[str, int, int]:
+    stat = Path(path).stat()
+    return path, stat.st_size, stat.st_mtime_ns

@@ -1,0 +1,72 @@
+"""A few drawn scenes, and a tiny network that sees people everywhere."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from mmps.apis import load_config
+from mmps.datasets.synthetic.plan import Part
+from mmps.demo.actions import Actions
+from mmps.demo.examples import SIZE, draw_examples
+from mmps.demo.searcher import Searcher
+from mmps.inference import PersonSearchInferencer
+from tests.distillation.networks import network
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+_base_ = '{root}/configs/oim/oim_r18_tiny.py'
+model = dict(
+    backbone=dict(base_channels=8),
+    rpn_head=dict(in_channels=32, feat_channels=16),
+    roi_head=dict(
+        bbox_roi_extractor=dict(output_size=4),
+        shared_head=dict(base_channels=8),
+        bbox_head=dict(in_channels=64),
+        oim_head=dict(in_channels=64, feat_dim=8),
+    ),
+    test_cfg=dict(rpn=dict(max_per_img=20), rcnn=dict(score_thr=0.05)),
+)
+test_evaluator = dict(det_thr=0.05)
+"""
+FEW = replace(
+    SIZE,
+    picture=(320, 240),
+    test=Part(10, 3, 12, 8, 1, 3, 5),
+    galleries=(2,),
+    occlusion=1,
+)
+
+
+@pytest.fixture(scope='session')
+def tiny(tmp_path_factory):
+    """Config and weights."""
+    folder = tmp_path_factory.mktemp('tiny')
+    config, weights = folder / 'tiny.py', folder / 'tiny.pth'
+    config.write_text(CONFIG.format(root=ROOT))
+    model = network(load_config(str(config)).model, seed=0)
+    torch.save({'state_dict': model.state_dict()}, weights)
+    return SimpleNamespace(config=str(config), weights=str(weights))
+
+
+@pytest.fixture(scope='session')
+def inferencer(tiny):
+    return PersonSearchInferencer(tiny.config, tiny.weights, 'cpu')
+
+
+@pytest.fixture(scope='session')
+def examples(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('scenes')
+    return draw_examples(folder, num_queries=2, size=FEW)
+
+
+@pytest.fixture
+def searcher(inferencer):
+    return Searcher(inferencer)
+
+
+@pytest.fixture
+def actions(searcher, examples):
+    return Actions(searcher, examples)

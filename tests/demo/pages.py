@@ -1,0 +1,22 @@
+"""A page that is served, for the tests that need one."""
+
+from contextlib import contextmanager
+
+import pytest
+
+from mmps.demo.serve import launch, private_folder, quiet_environment
+
+
+@contextmanager
+def served(actions):
+    """Serve a page; gives its address."""
+    pytest.importorskip('gradio', reason="needs Gradio: 'mmps[demo]'")
+    quiet_environment()
+    with private_folder():
+        from mmps.demo.page import make_page
+
+        page = make_page(actions, 'tiny')
+        try:
+            yield launch(page)
+        finally:
+            page.close()

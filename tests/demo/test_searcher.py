@@ -1,0 +1,169 @@
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from mmps.demo import searcher as module
+from mmps.demo.searcher import Searcher, files_in, files_uploaded
+
+
+class Counting:
+    """An inferencer that counts galleries."""
+
+    def __init__(self, inferencer):
+        self._inferencer = inferencer
+        self.indexed = 0
+
+    def __getattr__(self, name):
+        return getattr(self._inferencer, name)
+
+    def index(self, *args, **kwargs):
+        self.indexed += 1
+        return self._inferencer.index(*args, **kwargs)
+
+
+@pytest.fixture
+def query(searcher, examples):
+    chosen = examples.queries[0]
+    return searcher.query(chosen.image).with_box(chosen.box)
+
+
+def test_people_are_those_of_the_network(searcher, inferencer, examples):
+    image = examples.queries[0].image
+    query = searcher.query(image)
+    expected = inferencer.index(image).boxes.bboxes
+    assert len(expected) > 0
+    np.testing.assert_allclose(query.people, expected, atol=1e-4)
+    assert (query.picture == cv2.imread(image)).all()
+    assert query.name in image
+
+
+def test_what_is_found_is_what_the_inferencer_finds(
+    searcher, inferencer, examples, query
+):
+    found = searcher.search(query, examples.gallery, top=7)
+    chosen = examples.queries[0]
+    expected = inferencer.search(*chosen, examples.gallery, top=7)
+    assert found.matches == expected
+    assert found.num_images == len(examples.gallery)
+    assert found.num_people == len(inferencer.index(examples.gallery))
+    for match, picture in zip(found.matches, found.pictures, strict=True):
+        assert (picture == cv2.imread(match.image)).all()
+
+
+def test_the_less_similar_are_left_out(searcher, examples, query):
+    every = searcher.search(query, examples.gallery, top=10).matches
+    least = every[3].similarity
+    some = searcher.search(query, examples.gallery, least=least).matches
+    assert some == [match for match in every if match.similarity >= least]
+    assert not searcher.search(query, examples.gallery, least=1.1).matches
+
+
+def test_a_gallery_is_gone_through_once(
+    inferencer, examples, query, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, 'KEPT', 2)
+    counting = Counting(inferencer)
+    searcher, begun = Searcher(counting), []
+    galleries = [examples.gallery[:1], examples.gallery[1:2]]
+    other = str(tmp_path / 'other.jpg')
+    shutil.copy(examples.gallery[2], other)
+
+    def indexed(files):
+        before = counting.indexed
+        searcher.search(query, files, begin=begun.append)
+        return counting.indexed - before
+
+    assert [indexed(galleries[0]) for _ in range(3)] == [1, 0, 0]
+    assert [indexed(galleries[1]) for _ in range(2)] == [1, 0]
+    assert indexed([other]) == 1  # the first one has to go
+    assert [indexed(galleries[1]), indexed(galleries[0])] == [0, 1]
+    assert indexed([other]) == 1
+    cv2.imwrite(other, cv2.imread(examples.gallery[3]))
+    assert indexed([other]) == 1  # it has changed
+    assert begun == [1] * 6
+
+
+def test_embeddings_go_with_the_pictures(searcher, examples, query, tmp_path):
+    other = tmp_path / 'other.jpg'
+    shutil.copy(examples.gallery[0], other)
+    searcher.search(query, [str(other)])
+    other.unlink()
+    searcher.search(query, examples.gallery[:1])
+    (kept,) = searcher._kept.values()
+    assert kept.sources[0].image == examples.gallery[0]
+
+
+def test_frames_of_a_video(searcher, examples, query, tmp_path):
+    path = str(tmp_path / 'clip.avi')
+    code = cv2.VideoWriter_fourcc(*'FFV1')
+    writer = cv2.VideoWriter(path, code, 10, (320, 240))
+    for image in examples.gallery[:5]:
+        writer.write(cv2.imread(image))
+    writer.release()
+    found = searcher.search(query, [path], every=2, top=50)
+    assert found.num_images == 3
+    assert {match.frame for match in found.matches} <= {0, 2, 4}
+
+
+def test_a_query_guided_network_reranks(
+    searcher, inferencer, examples, query, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(type(inferencer), 'query_guided', True)
+    monkeypatch.setattr(
+        *(inferencer, 'search'), lambda *_, **how: asked.append(how) or []
+    )
+    searcher.search(query, examples.gallery[:1], top=3)
+    assert asked == [dict(top=3, rerank=module.RERANK)]
+
+
+def test_somebody_must_be_picked(searcher, examples, query):
+    with pytest.raises(ValueError, match='no picture yet'):
+        searcher.search(None, examples.gallery)
+    nobody = searcher.query(examples.queries[0].image)
+    with pytest.raises(ValueError, match='nobody is picked yet'):
+        searcher.search(nobody, examples.gallery)
+
+
+def test_what_is_no_image_is_named(searcher, tmp_path):
+    wrong = tmp_path / 'wrong.png'
+    wrong.write_text('no image')
+    with pytest.raises(ValueError, match=r'wrong\.png is no image'):
+        searcher.query(wrong)
+
+
+def test_a_folder_is_searched_with_those_in_it(examples, tmp_path):
+    (tmp_path / 'deep/er').mkdir(parents=True)
+    shutil.copy(examples.gallery[0], tmp_path / 'deep/er/b.jpg')
+    shutil.copy(examples.gallery[0], tmp_path / 'a.jpg')
+    (tmp_path / 'notes.txt').write_text('no image')
+    expected = [str(tmp_path / name) for name in ('a.jpg', 'deep/er/b.jpg')]
+    assert files_in(f' {tmp_path} ') == expected
+    assert files_in(str(tmp_path / 'a.jpg')) == expected[:1]
+
+
+@pytest.mark.parametrize(
+    ('folder', 'error', 'message'),
+    [
+        (None, ValueError, 'type the path'),
+        ('  ', ValueError, 'type the path'),
+        ('{tmp}/none', FileNotFoundError, 'none: no such file'),
+        ('{tmp}', ValueError, 'hold no image'),
+    ],
+)
+def test_a_bad_folder_is_named(folder, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        files_in(folder and folder.format(tmp=tmp_path))
+
+
+def test_uploads_are_images_and_videos(examples, tmp_path):
+    assert files_uploaded(examples.gallery[:2]) == examples.gallery[:2]
+    for nothing in (None, []):
+        with pytest.raises(ValueError, match='gallery is empty'):
+            files_uploaded(nothing)
+    with pytest.raises(ValueError, match=r'notes\.txt is neither'):
+        files_uploaded([*examples.gallery[:1], '/somewhere/notes.txt'])
+    with pytest.raises(ValueError, match=r'a\.jpg is deleted already'):
+        files_uploaded([str(tmp_path / 'a.jpg')])
