@@ -1,5 +1,7 @@
 """A few drawn scenes, and a tiny network that sees people everywhere."""
 
+import gc
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,3 +72,12 @@ def searcher(inferencer):
 @pytest.fixture
 def actions(searcher, examples):
     return Actions(searcher, examples)
+
+
+@pytest.fixture(scope='package', autouse=True)
+def _no_litter():
+    """Servers of Gradio and the browser leave event loops open."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', ResourceWarning)
+        gc.collect()
