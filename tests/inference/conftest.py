@@ -12,27 +12,18 @@ from mmps.apis import PersonSearchInferencer, load_config
 from tests.datasets.synthetic.sets import make_cuhk_sysu
 from tests.distillation.networks import network
 from tests.evaluation.pair_runs import configured, runner_of
+from tests.inference.tiny import TINY
 
 ROOT = Path(__file__).parents[2]
-CONFIG = """
-_base_ = '{root}/configs/oim/oim_r18_tiny.py'
-# as small as a network can be, on small scenes
-model = dict(
-    backbone=dict(base_channels=8),
-    rpn_head=dict(in_channels=32, feat_channels=16),
-    roi_head=dict(
-        bbox_roi_extractor=dict(output_size=4),
-        shared_head=dict(base_channels=8),
-        bbox_head=dict(in_channels=64),
-        oim_head=dict(in_channels=64, feat_dim=8),
-    ),
-    test_cfg=dict(rpn=dict(max_per_img=20), rcnn=dict(score_thr=0.05)),
-)
+CONFIG = (
+    TINY
+    + """
 test_dataloader = dict(
     num_workers=0, persistent_workers=False, dataset=dict(data_root='{data}')
 )
 test_evaluator = dict(det_thr=0.05)
 """
+)
 
 
 @pytest.fixture(scope='session')
