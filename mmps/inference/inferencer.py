@@ -192,11 +192,10 @@ class PersonSearchInferencer:
             return index.search(embedding, top)
         rows, _ = index.ranked(embedding)
         best = list(dict.fromkeys(index.boxes.image[rows].tolist()))[:rerank]
-        positions = sorted(best)
-        read = again([index.sources[position] for position in positions])
+        read = again([index.sources[position] for position in best])
         return self._ranker.search(
             query,
-            ((positions[number], scene) for number, scene in read),
+            ((best[number], scene) for number, scene in read),
             top=top,
             batch_size=batch_size,
         )
