@@ -41,6 +41,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--weights', help='checkpoint; a model of the zoo has its own'
     )
+    add_options(parser)
+    return parser.parse_args()
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What need not be given."""
     parser.add_argument(
         '--top', type=int, default=10, help='matches [%(default)s]'
     )
@@ -79,7 +85,6 @@ def parse_args() -> argparse.Namespace:
         '--batch-size', type=int, default=8, help='images [%(default)s]'
     )
     parser.add_argument('--device', help="'cpu', 'cuda' [a GPU if there is]")
-    return parser.parse_args()
 
 
 def search(args: argparse.Namespace) -> None:

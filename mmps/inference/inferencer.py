@@ -122,17 +122,7 @@ class PersonSearchInferencer:
                 index = self.index(gallery, every=every, batch_size=batch_size)
             matches = self._by_embedding(query, index, rerank, top, batch_size)
             return self._warned(matches, len(index.sources))
-        if isinstance(gallery, GalleryIndex):
-            raise ValueError(
-                'a gallery index holds embeddings, and the similarity of a '
-                'query-guided network depends on the pair: give the pictures, '
-                'or rerank=k to run pairs on the best k of the index'
-            )
-        seen = _Counted(scenes(listed(gallery), every))
-        matches = self._ranker.search(
-            query, enumerate(seen), top=top, batch_size=batch_size
-        )
-        return self._warned(matches, seen.count)
+        return self._by_pairs(query, gallery, top, every, batch_size)
 
     def index(
         self, gallery: Gallery, *, every: int = 1, batch_size: int = 8
@@ -178,6 +168,26 @@ class PersonSearchInferencer:
         }
         return [found[number] for number in range(len(matches))]
 
+    def _by_pairs(
+        self,
+        query: dict,
+        gallery: Gallery | GalleryIndex,
+        top: int | None,
+        every: int,
+        batch_size: int,
+    ) -> list[Match]:
+        if isinstance(gallery, GalleryIndex):
+            raise ValueError(
+                'a gallery index holds embeddings, and the similarity of a '
+                'query-guided network depends on the pair: give the pictures, '
+                'or rerank=k to run pairs on the best k of the index'
+            )
+        seen = _Counted(scenes(listed(gallery), every))
+        matches = self._ranker.search(
+            query, enumerate(seen), top=top, batch_size=batch_size
+        )
+        return self._warned(matches, seen.count)
+
     def _by_embedding(
         self,
         query: dict,
@@ -192,11 +202,10 @@ class PersonSearchInferencer:
             return index.search(embedding, top)
         rows, _ = index.ranked(embedding)
         best = list(dict.fromkeys(index.boxes.image[rows].tolist()))[:rerank]
-        positions = sorted(best)
-        read = again([index.sources[position] for position in positions])
+        read = again([index.sources[position] for position in best])
         return self._ranker.search(
             query,
-            ((positions[number], scene) for number, scene in read),
+            ((best[number], scene) for number, scene in read),
             top=top,
             batch_size=batch_size,
         )

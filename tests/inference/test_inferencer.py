@@ -67,6 +67,20 @@ def test_batches_change_nothing(plain, files):
         )
 
 
+def test_pictures_of_a_batch_have_one_size(plain, files, monkeypatch):
+    batches = []
+    detect = plain.network.detect
+
+    def noted(items):
+        batches.append([tuple(item['inputs'].shape) for item in items])
+        return detect(items)
+
+    monkeypatch.setattr(plain.network, 'detect', noted)
+    plain.index([files[7], *files], batch_size=4)
+    assert [len(batch) for batch in batches] == [1, 4, 3, 1]
+    assert all(len(set(batch)) == 1 for batch in batches)
+
+
 def agree(found, expected):
     """The same matches but for where pictures come from."""
     assert len(found) == len(expected) > 0
