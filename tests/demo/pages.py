@@ -1,5 +1,6 @@
 """A page that is served, for the tests that need one."""
 
+import gc
 from contextlib import contextmanager
 
 import pytest
@@ -20,3 +21,6 @@ def served(actions):
             yield launch(page)
         finally:
             page.close()
+    # Gradio closes no event loop: found later, that would fail another test
+    del page
+    gc.collect()

@@ -122,6 +122,8 @@ def test_results_are_those_of_the_inferencer(
         assert found.people[rank - 1][1] == '\n'.join(lines)
         assert found.scenes[rank - 1][1] == ' · '.join(lines)
         assert found.scenes[rank - 1][0].shape == (720, 960, 3)
+        height, width = found.people[rank - 1][0].shape[:2]
+        assert height > 1.9 * width  # upright, as a person is
     people = len(inferencer.index(examples.gallery))
     assert f'{people} people in 8 pictures' in found.message
 
