@@ -13,8 +13,11 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from tqdm import tqdm
 
-from mmps.distillation import IdentityTable, compute_table
-from mmps.distillation.lut import embeddings_of_people
+from mmps.distillation import (
+    IdentityTable,
+    compute_table,
+    embeddings_of_people,
+)
 from mmps.engine import QuietRunner, enable_amp, launched
 from mmps.evaluation import PairTestLoop, PersonSearchMetric
 from mmps.evaluation.evaluate import select

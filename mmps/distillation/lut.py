@@ -16,7 +16,7 @@ Person Search", BMVC 2019, sections 4.2 and 6.1.
 """
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,7 +152,7 @@ def read_table(source: str | Path) -> IdentityTable:
     table = IdentityTable(
         rows.float(), tuple(names) if names else None, str(source), origin
     )
-    _check_rows(table)
+    check_rows(table)
     return table
 
 
@@ -179,7 +179,7 @@ def write_table(
         )
     if Path(path).suffix != '.pth':
         raise CheckpointError(path, 'the name of a table file ends in .pth')
-    _check_rows(table)
+    check_rows(table)
     rows = table.normalised()
     buffer = io.BytesIO()
     torch.save(
@@ -220,68 +220,6 @@ def describe(table: IdentityTable) -> str:
     return '\n'.join(lines)
 
 
-def compute_table(
-    batches: Iterable[tuple[Tensor, Tensor]],
-    names: Sequence[str],
-    origin: str,
-) -> IdentityTable:
-    """Average the embeddings of every identity: for teachers without OIM.
-
-    Args:
-        batches: (n, D) embeddings of any length and (n,) long identity rows;
-            people without identity, below 0, are left out.
-        names: P identity names, row by row.
-        origin: Of the embeddings.
-
-    Returns:
-        Normalised means of the normalised embeddings.
-
-    Raises:
-        CheckpointError: An identity was never seen (it is named), or a mean
-            is not finite.
-    """
-    sums = None
-    for embeddings, ids in batches:
-        embeddings = F.normalize(embeddings.double().cpu(), dim=1)
-        ids = ids.long().cpu()
-        if sums is None:
-            sums = embeddings.new_zeros(len(names), embeddings.shape[1])
-        sums.index_add_(0, ids[ids >= 0], embeddings[ids >= 0])
-    if sums is None:
-        raise CheckpointError(origin, 'there is no image to take people from')
-    rows = F.normalize(sums, dim=1).float()
-    table = IdentityTable(rows, tuple(names), origin, origin)
-    _check_rows(table)
-    return table
-
-
-def embeddings_of_people(
-    embed: Callable[[dict], Sequence], batches: Iterable[dict]
-) -> Iterable[tuple[Tensor, Tensor]]:
-    """Embeddings and identities of annotated people, image by image.
-
-    Args:
-        embed: Takes what a data loader of a test set gives and returns its
-            samples, with ``gt_instances.embeddings`` (n, D) and
-            ``gt_instances.instances_ids`` (n,).
-        batches: A data loader.
-
-    Raises:
-        ValueError: The network embeds no one.
-    """
-    for data in batches:
-        with torch.no_grad():
-            samples = embed(data)
-        for sample in samples:
-            people = sample.gt_instances
-            if 'embeddings' not in people:
-                raise ValueError(
-                    'the network returns no gt_instances.embeddings, so it '
-                    'cannot teach a table; a detector alone embeds no one'
-                )
-            yield people.embeddings, people.instances_ids
-
-
 def identity_names(state: Mapping[str, Tensor]) -> list[str] | None:
     """Names of the training identities among weights, None without."""
     for key, text in state.items():
@@ -309,8 +247,12 @@ def _from_weights(state: dict, source) -> tuple[Tensor, list[str] | None]:
     return state[key], identity_names(state)
 
 
-def _check_rows(table: IdentityTable) -> None:
-    """Refuse rows that say nothing of their identity."""
+def check_rows(table: IdentityTable) -> None:
+    """Refuse rows that say nothing of their identity.
+
+    Raises:
+        CheckpointError: Rows are zero or not finite; they are named.
+    """
     for problem, bad in (
         ('not finite', ~table.rows.isfinite().all(dim=1)),
         ('zero', (table.rows == 0).all(dim=1)),
