@@ -3,14 +3,14 @@
 What the actions do is in ``actions.py``.
 """
 
-from html import escape
 from typing import NamedTuple
 
 import gradio as gr
 
 from mmps.demo.actions import DRAWN, FOLDER, GALLERIES, HOW, UPLOADS, Actions
 from mmps.demo.drawing import drawn_person
-from mmps.demo.style import DUTY, TITLE
+from mmps.demo.serve import written
+from mmps.demo.style import DUTY, TITLE, said
 from mmps.inference.scenes import IMAGES, VIDEOS
 from mmps.visualization.canvas import read
 
@@ -67,7 +67,7 @@ class _Who(NamedTuple):
 def _who(actions: Actions) -> _Who:
     """Whom to search for."""
     remembered = gr.State(time_to_live=CLEAN[1])
-    message = gr.HTML(_said(HOW, False), elem_classes='say', elem_id='hint')
+    message = gr.HTML(said(HOW, False), elem_classes='say', elem_id='hint')
     with gr.Row():
         examples = gr.Gallery(
             [
@@ -96,7 +96,6 @@ def _who(actions: Actions) -> _Who:
     picture = gr.Image(
         show_label=False,
         interactive=False,
-        format='jpeg',
         height=300,
         buttons=[],
         elem_id='picture',
@@ -200,7 +199,11 @@ def _on_search(
                 0, f'Looking for people in {num} files, once'
             ),
         )
-        return _said(found.message, found.is_bad), found.people, found.scenes
+        people, scenes = (
+            [(written(picture), caption) for picture, caption in shown]
+            for shown in (found.people, found.scenes)
+        )
+        return said(found.message, found.is_bad), people, scenes
 
     button.click(search, inputs, results, api_name='search')
 
@@ -258,13 +261,12 @@ def _how() -> list:
 def _results() -> list:
     """What was found."""
     message = gr.HTML(
-        _said('3. What is found is shown here.', False),
+        said('3. What is found is shown here.', False),
         elem_classes='say',
         elem_id='found',
     )
     looks = dict(
         show_label=False,
-        format='jpeg',
         interactive=False,
         buttons=['download', 'fullscreen'],
     )
@@ -290,9 +292,5 @@ def _results() -> list:
 def _shown(view) -> tuple:
     """What ``View`` says, in the order of the outputs."""
     query, picture, *numbers, message, is_bad = view
-    return query, picture, *numbers, _said(message, is_bad)
-
-
-def _said(message: str, is_bad: bool) -> str:
-    kind = 'bad' if is_bad else 'good'
-    return f'<p class="{kind}" role="status">{escape(message)}</p>'
+    path = None if picture is None else written(picture)
+    return query, path, *numbers, said(message, is_bad)

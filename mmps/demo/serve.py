@@ -5,10 +5,15 @@ some variables when it is imported; ``page.py`` imports it.
 """
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from mmps.visualization.canvas import save
 
 #: Names of this computer for itself. A page elsewhere that makes its own name
 #: point here (DNS rebinding) sends that name, and is refused.
@@ -39,6 +44,23 @@ def private_folder() -> Iterator[Path]:
             yield Path(folder)
         finally:
             del os.environ['GRADIO_TEMP_DIR']
+
+
+def written(picture: np.ndarray) -> str:
+    """Write a picture for the page; inside ``private_folder``.
+
+    Gradio would name a file by its content, and write it again while somebody
+    else loads it. What lies in its folder it deletes when it is old.
+
+    Args:
+        picture: (H, W, 3) uint8, red green blue.
+
+    Returns:
+        Path of a new JPEG file.
+    """
+    path = Path(os.environ['GRADIO_TEMP_DIR'], f'{uuid.uuid4().hex}.jpg')
+    save(picture[:, :, ::-1], path)
+    return str(path)
 
 
 def quiet_environment() -> None:

@@ -1,5 +1,7 @@
 """How the page looks, and what it says at its edges."""
 
+from html import escape
+
 CSS = """
 .gradio-container {padding: 0 !important}
 .gradio-container .main {padding: 10px 20px 4px !important}
@@ -43,5 +45,11 @@ DUTY = """
 **Use with care.** Search only for people who agreed to it, or where the law
 clearly allows it. A high similarity is a guess, not proof of who somebody is.
 Pictures and embeddings of people are personal data: uploads are deleted after
-an hour, everything when the program ends.
+about an hour, everything when the program ends.
 """
+
+
+def said(message: str, is_bad: bool) -> str:
+    """A message in HTML; whatever it holds is shown as text."""
+    kind = 'bad' if is_bad else 'good'
+    return f'<p class="{kind}" role="status">{escape(message)}</p>'

@@ -10,7 +10,7 @@ from mmps.demo.serve import launch, private_folder, quiet_environment
 
 @contextmanager
 def served(actions):
-    """Serve a page; gives its address."""
+    """Serve a page; its ``local_url`` is the address."""
     pytest.importorskip('gradio', reason="needs Gradio: 'mmps[demo]'")
     quiet_environment()
     with private_folder():
@@ -18,7 +18,8 @@ def served(actions):
 
         page = make_page(actions, 'tiny')
         try:
-            yield launch(page)
+            assert launch(page) == page.local_url
+            yield page
         finally:
             page.close()
     # Gradio closes no event loop: found later, that would fail another test

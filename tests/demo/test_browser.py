@@ -32,8 +32,8 @@ DRAWN = """before => {
 
 @pytest.fixture(scope='module')
 def url(inferencer, examples):
-    with served(Actions(Searcher(inferencer), examples)) as address:
-        yield address
+    with served(Actions(Searcher(inferencer), examples)) as page:
+        yield page.local_url
 
 
 @pytest.fixture(scope='module')

@@ -22,8 +22,8 @@ OPTIONS = (4, -1, 1, False)
 
 @pytest.fixture(scope='module')
 def url(inferencer, examples):
-    with served(Actions(Searcher(inferencer), examples)) as address:
-        yield address
+    with served(Actions(Searcher(inferencer), examples)) as page:
+        yield page.local_url
 
 
 @pytest.fixture
