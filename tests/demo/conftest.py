@@ -3,11 +3,13 @@
 import gc
 import warnings
 from dataclasses import replace
+from logging import FileHandler
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 
 from mmps.apis import load_config
 from mmps.datasets.synthetic.plan import Part
@@ -63,8 +65,12 @@ def actions(searcher, examples):
 
 @pytest.fixture(scope='package', autouse=True)
 def _no_litter():
-    """Servers of Gradio and the browser leave event loops open."""
+    """Servers leave event loops open, and close the log files of others."""
     yield
+    for logger in MMLogger._instance_dict.values():
+        for handler in list(logger.handlers):
+            if isinstance(handler, FileHandler) and handler.stream is None:
+                logger.removeHandler(handler)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', ResourceWarning)
         gc.collect()
