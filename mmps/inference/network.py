@@ -15,10 +15,10 @@ from mmengine.registry import DefaultScope
 from mmps.datasets.transforms import clip
 from mmps.engine import fill_weights, read_weights
 from mmps.evaluation.pair_findings import fingerprint
+from mmps.zoo import is_address, resolve
 
 from .scenes import Scene
 
-ZOO = 'zoo://'
 #: Score from which on a detection counts, as in ``PersonSearchMetric``.
 DET_THR = 0.5
 
@@ -139,19 +139,17 @@ class Network:
 
 def _resolve(model: str, weights: str | None) -> tuple[str, str]:
     """Paths of the config and of the weights."""
-    if str(model).startswith(ZOO):
-        from mmps.zoo import resolve
-
+    if is_address(model):
         config, released = resolve(str(model))
         return str(config), str(weights or released)
     if not Path(model).is_file():
         raise FileNotFoundError(
-            f'{model}: no such config; give the path of one, or {ZOO}NAME'
+            f'{model}: no such config; give the path of one, or zoo://NAME'
         )
     if weights is None:
         raise ValueError(
             f'{model} is a config and needs weights: give the path of a '
-            f'checkpoint, or {ZOO}NAME for both'
+            'checkpoint, or zoo://NAME for both'
         )
     return str(model), str(weights)
 

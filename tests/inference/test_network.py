@@ -1,8 +1,5 @@
 """Pictures go in as in a test, and what does not fit is refused."""
 
-import sys
-from types import SimpleNamespace
-
 import cv2
 import numpy as np
 import pytest
@@ -144,8 +141,7 @@ def test_a_model_of_the_zoo_brings_both(own, oim, monkeypatch, tmp_path):
         asked.append(name)
         return oim.config, tmp_path / 'none.pth' if own else oim.weights
 
-    zoo = SimpleNamespace(resolve=resolve)
-    monkeypatch.setitem(sys.modules, 'mmps.zoo', zoo)
+    monkeypatch.setattr('mmps.inference.network.resolve', resolve)
     network = Network('zoo://small', oim.weights if own else None, 'cpu')
     assert asked == ['zoo://small']
     assert network.det_thr == 0.05
