@@ -5,9 +5,7 @@ _base_ = './oim_r18_narrow.py'
 
 model = dict(
     type='QEEPS',
-    backbone=dict(type='QSSEResNet', gate_bias=4.0),
-    rpn_head=dict(
-        type='QRPNHead', reduction=4, num_samples=16, other_people_first=True
-    ),
+    backbone=dict(type='QSSEResNet'),
+    rpn_head=dict(type='QRPNHead', num_samples=16, other_people_first=True),
     roi_head=dict(type='QEEPSRoIHead', sim_head=dict(type='QSimHead')),
 )

@@ -11,7 +11,8 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=10.0),
     paramwise_cfg=dict(
         custom_keys={
-            'rpn_head.gate': dict(lr_mult=10.0),
+            'backbone.gates': dict(lr_mult=3.0, decay_mult=0.0),
+            'rpn_head.gate': dict(lr_mult=10.0, decay_mult=0.0),
             'rpn_head.qrpn_': dict(lr_mult=10.0),
         }
     ),
