@@ -1,6 +1,4 @@
-# QEEPS18 at half width. Its short training (800 steps) needs gates that start
-# near 1, and a QRPN that sees few easy anchors, or it never tells people apart
-# (docs/results.md).
+# QEEPS18 at half width, as qeeps_r18.py.
 _base_ = './oim_r18_narrow.py'
 
 model = dict(

@@ -1,6 +1,4 @@
-# QEEPS50 at half width. Its short training (800 steps) needs gates that start
-# near 1, and a QRPN that sees few easy anchors, or it never tells people apart
-# (docs/results.md).
+# QEEPS50 at half width, as qeeps_r50.py.
 _base_ = './oim_r50_narrow.py'
 
 model = dict(
