@@ -39,6 +39,8 @@ import yaml
 
 TOOLS = Path(__file__).parents[1] / 'tools'
 _TEACHER = 'custom_hooks.0.teacher'
+#: Stands in the folder of a run whose training is over.
+_TRAINED = 'trained.json'
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,17 @@ class Campaign:
         self.amp = amp
 
     def run_all(
-        self, seeds: Sequence[int], only: Sequence[str] | None = None
+        self,
+        seeds: Sequence[int],
+        only: Sequence[str] | None = None,
+        test: bool = True,
     ) -> None:
         """Run what is not done, seed after seed in the order of the plan.
+
+        Args:
+            seeds: Of the runs that have none of their own.
+            only: Names of runs; None for all.
+            test: Whether to test, or to train alone.
 
         Raises:
             ValueError: A run of ``only`` is not in the plan.
@@ -162,6 +172,9 @@ class Campaign:
             if (only is None or name in only) and run.seed_for(seed) == seed
         ]
         for number, (name, seed) in enumerate(tasks, 1):
+            if not test:
+                print(f'[{number}/{len(tasks)}] {self.weights(name, seed)}')
+                continue
             result = self.run(name, seed)
             figures = ', '.join(
                 f'{key} {100 * value:.1f}'
@@ -197,10 +210,10 @@ class Campaign:
         if file.exists():
             return json.loads(file.read_text())
         run = self.plan.runs[name]
-        begin = time.time()
         weights = self.weights(name, seed)
-        trained = time.time()
         folder = weights.parent
+        trained = json.loads((folder / _TRAINED).read_text())
+        begin = time.time()
         out = folder / 'result.json'
         options = [*run.options, *run.test_options]
         call(
@@ -220,10 +233,9 @@ class Campaign:
             options=list(run.options),
             test_options=list(run.test_options),
             amp=self.amp,
-            commit=commit(),
+            commit=dict(training=trained['commit'], test=commit()),
             seconds=dict(
-                training=round(trained - begin, 1),
-                test=round(time.time() - trained, 1),
+                training=trained['seconds'], test=round(time.time() - begin)
             ),
             figures=figures,
         )
@@ -234,7 +246,7 @@ class Campaign:
         """Checkpoint of a run, trained or resumed if it is not there yet."""
         run = self.plan.runs[name]
         folder = self.work / f'{name}_seed{seed}'
-        done = folder / 'trained'
+        done = folder / _TRAINED
         if not done.exists():
             options = [
                 f'randomness.seed={seed}',
@@ -249,14 +261,20 @@ class Campaign:
                     other_seed = self.plan.runs[other].seed_for(seed)
                     checkpoint = self.weights(other, other_seed).resolve()
                     options.append(f'{key}={checkpoint}')
+            begin = time.time()
             call(
                 *('train.py', folder, run.config, '--resume'),
                 *(['--amp'] if self.amp else []),
                 *('--cfg-options', *options),
             )
             last = (folder / 'last_checkpoint').read_text().strip()
-            write(done, Path(last).name + '\n')
-        return folder / done.read_text().strip()
+            trained = dict(
+                checkpoint=Path(last).name,
+                commit=commit(),
+                seconds=round(time.time() - begin),  # since the last resume
+            )
+            write(done, json.dumps(trained) + '\n')
+        return folder / json.loads(done.read_text())['checkpoint']
 
 
 def call(tool: str, work: Path, *arguments: str) -> None:

@@ -131,6 +131,14 @@ def test_what_is_done_is_not_repeated(plan, calls, tmp_path):
     assert calls == []
 
 
+def test_training_can_come_first(plan, calls, tmp_path):
+    make(plan, tmp_path).run_all([0], test=False)
+    assert {c[0] for c in calls} == {'train.py'}
+    calls.clear()
+    make(plan, tmp_path).run_all([0])
+    assert [c[0] for c in calls] == ['test.py'] * 3
+
+
 def test_lost_weights_are_trained_again_for_who_needs_them(
     plan, calls, tmp_path
 ):
@@ -156,6 +164,7 @@ def test_a_result_says_what_it_is_of(plan, calls, tmp_path):
     assert result['options'] == ['a.b=1']
     assert result['test_options'] == ['t=2']
     assert result['seconds'].keys() == {'training', 'test'}
+    assert result['commit'].keys() == {'training', 'test'}
     assert {p.name for p in file.parent.iterdir()} == {file.name}
 
 

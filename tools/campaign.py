@@ -31,6 +31,9 @@ def parse_args() -> argparse.Namespace:
         '--amp', action='store_true', help='train in mixed precision'
     )
     parser.add_argument(
+        '--train-only', action='store_true', help='test nothing yet'
+    )
+    parser.add_argument(
         '--tables', action='store_true', help='print tables, run nothing'
     )
     return parser.parse_args()
@@ -51,7 +54,7 @@ def main() -> None:
         args.amp,
     )
     if not args.tables:
-        campaign.run_all(args.seeds, args.only)
+        campaign.run_all(args.seeds, args.only, test=not args.train_only)
     print(campaign.tables())
 
 
