@@ -162,7 +162,7 @@ class Reader:
 
     def query(self, number: int) -> tuple[Stream, Tensor]:
         """Stream of a query, and its box (1, 4) in input pixels."""
-        inputs, sample = self._read(self._queries[number].image)
+        inputs, sample = self.image(self._queries[number].image)
         given = sample.query_instances
         box = given.bboxes[given.query_ids == number][:1].to(inputs)
         box = scale_boxes(box, sample.scale_factor)
@@ -171,11 +171,12 @@ class Reader:
 
     def gallery(self, number: int) -> tuple[Stream, DetDataSample]:
         """Stream and sample of a gallery image."""
-        inputs, sample = self._read(number)
+        inputs, sample = self.image(number)
         sizes = [sample.img_shape[:2]]
         return self.model.backbone.begin(inputs, sizes), sample
 
-    def _read(self, number: int) -> tuple[Tensor, DetDataSample]:
+    def image(self, number: int) -> tuple[Tensor, DetDataSample]:
+        """(1, 3, H, W) input of an image, and its sample."""
         item = self.dataset[number]
         data = self.model.data_preprocessor(
             dict(inputs=[item['inputs']], data_samples=[item['data_samples']]),
@@ -202,14 +203,15 @@ def of_fixed_images(
         for stream, _ in states:
             averages = []
             _, feats = model.backbone.continue_pairs(stream, image, averages)
-            of_image.append(model.backbone.gates_of_queries(averages))
+            if averages:
+                of_image.append(model.backbone.gates_of_queries(averages))
             maps.append(feats)
         gates.append(
             [torch.cat(block) for block in zip(*of_image, strict=True)]
         )
         maps = torch.cat(maps).flatten(1).float()
         changes.append(spread(maps) / maps.square().mean().sqrt())
-    blocks = [torch.stack(block) for block in zip(*gates, strict=True)]
+    blocks = [torch.stack(of_block) for of_block in zip(*gates, strict=True)]
     return (
         tuple(
             BlockGates(

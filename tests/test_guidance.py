@@ -1,13 +1,16 @@
 """Guides are watched: do they look at the query once they have learnt?"""
 
+import copy
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from mmdet.structures.bbox import bbox2roi
 from mmengine.structures import InstanceData
 
-from mmps.guidance import Guidance, evenly, look, render
+from mmps.guidance import Guidance, Reader, evenly, look, render
+from mmps.models.query_gate import Gate
 from mmps.structures import Gallery, Protocol, Query
 from tests.models.build import batch, build, model_config, scene
 from tests.models.test_learning import COLOURS, PLACES
@@ -95,14 +98,17 @@ def make_model(**backbone):
     for module in model.modules():
         if isinstance(module, torch.nn.Linear):
             module.reset_parameters()
-    for gate in (*model.backbone.gates, model.rpn_head.gate):
-        torch.nn.init.zeros_(gate.fc2.weight)
-        torch.nn.init.zeros_(gate.fc2.bias)
+    for module in model.modules():
+        if isinstance(module, Gate):
+            torch.nn.init.zeros_(module.fc2.weight)
+            torch.nn.init.zeros_(module.fc2.bias)
     model.roi_head.oim_head.loss_oim.table.zero_()
     return model
 
 
 def train(model, steps):
+    """Train from one seed, whoever asks."""
+    torch.manual_seed(0)
     guides = ('backbone.gates', 'rpn_head.gate', 'rpn_head.qrpn_')
     fast, slow = [], []
     for name, parameter in model.named_parameters():
@@ -122,16 +128,25 @@ def train(model, steps):
     return model.eval(), logged
 
 
-@pytest.mark.slow
-def test_all_three_guides_look_at_the_query():
+@pytest.fixture(scope='module')
+def learnt():
+    """A network after 200 steps, and what the last one logged."""
+    return train(make_model(), 200)
+
+
+def test_a_fresh_network_looks_at_no_query():
     streets = Streets()
-    model = make_model()
-    fresh = look(model.eval(), streets, streets.protocol, 4, 3)
+    fresh = look(make_model().eval(), streets, streets.protocol, 4, 3)
     for block in fresh.gates:
         assert block.smallest == block.largest == 1
         assert block.over_queries == 0
     assert fresh.map_change == 0
-    model, logged = train(model, 200)
+
+
+@pytest.mark.slow
+def test_all_three_guides_look_at_the_query(learnt):
+    streets = Streets()
+    model, logged = learnt
     trained = look(model, streets, streets.protocol, 4, 3)
     print(render(trained))
     assert trained.cases == 4 * (SCENES - 1)
@@ -142,18 +157,52 @@ def test_all_three_guides_look_at_the_query():
     # what the log of the training shows
     assert logged['gate_spread'] > 0.002
     assert {'qrpn_order', 'qsim_order'} <= logged.keys()
-    # a gate that learns nothing of its query is seen: a constant of the bias
-    for gate in model.backbone.gates:
-        torch.nn.init.zeros_(gate.fc2.weight)
+
+
+@pytest.mark.slow
+def test_a_guide_that_has_died_is_seen(learnt):
+    streets = Streets()
+    model = copy.deepcopy(learnt[0])
+    for gate in (*model.backbone.gates, model.rpn_head.gate):
+        torch.nn.init.zeros_(gate.fc2.weight)  # a constant, its bias
+    torch.nn.init.zeros_(model.roi_head.sim_head.fc.weight)
     inert = look(model, streets, streets.protocol, 4, 3)
     assert inert.map_change == 0
     assert all(block.over_queries == 0 for block in inert.gates)
+    # over all queries, everybody is wanted as often as not
+    assert inert.qrpn_order == pytest.approx(0.5, abs=0.2)
+    assert inert.qsim_order == 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('single', ['none', 'self', 'mean'])
+def test_single_images_agree_with_pairs(learnt, single):
+    """What was trained on pairs alone, as far as no query is needed."""
+    streets, model = Streets(), copy.deepcopy(learnt[0])
+    model.backbone.single = single
+    reader = Reader(model, streets)
+    for image in range(SCENES):
+        inputs, sample = reader.image(image)
+        boxes = bbox2roi([sample.gt_instances.bboxes])
+        with torch.no_grad():
+            (found,) = model.predict(inputs, [sample.clone()])
+            stream, _ = reader.gallery(image)
+            of_query, _ = reader.query(image % 4)
+            _, feats = model.backbone.continue_pairs(of_query, stream)
+            in_pair = model.roi_head.oim_head(
+                model.roi_head.pool((feats,), boxes)
+            )
+        alone = found.gt_instances.embeddings
+        assert (alone * in_pair).sum(dim=1).min() > 0.9
+        # who is nearest stays nearest
+        assert torch.equal(
+            (alone @ in_pair.t()).argmax(dim=1), torch.arange(4)
+        )
 
 
 def test_parts_that_are_switched_off_are_none():
     streets = Streets()
-    model = make_model()
-    model.backbone.gated = False
+    model = make_model(gated=False)
     model.rpn_head.query_guided = False
     model.roi_head.sim_head = None
     found = look(model.eval(), streets, streets.protocol, 4, 2)

@@ -48,9 +48,9 @@ class QSSEResNet(ResNet):
         query_pool: What of the query image is averaged: its 'scene', as in
             the paper, or the 'box' of its person. The average of a scene
             says little about one of its people.
-        single: Gates of a single image: 'none'; those that it gets as its own
-            query ('self'); or those of the average query of the training
-            ('mean').
+        single: Gates of a single image: those that it gets as its own query
+            ('self'), those of the average query of the training ('mean'), or
+            'none', a network that was never trained (docs/qeeps.md).
         kwargs: Of mmdet's ``ResNet``, but those that pairs would not heed:
             see ``check_pairable``.
     """
@@ -64,7 +64,7 @@ class QSSEResNet(ResNet):
         min_hidden: int = 32,
         shared_gate: bool = True,
         query_pool: str = 'box',
-        single: str = 'none',
+        single: str = 'self',
         **kwargs,
     ) -> None:
         check_pairable(**kwargs)

@@ -303,7 +303,7 @@ def test_without_any_part_the_gallery_has_the_losses_of_the_plain_network():
 
 
 def test_single_images_are_searched_as_by_the_plain_network():
-    model = make().eval()
+    model = make(**{'backbone.single': 'none'}).eval()
     plain = network(network_config(oim=True), seed=1).eval()
     missing, unexpected = plain.load_state_dict(
         model.state_dict(), strict=False

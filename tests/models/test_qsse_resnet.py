@@ -172,8 +172,8 @@ def test_a_fresh_network_is_the_plain_one(depth):
 
 
 @DEPTHS
-def test_single_images_pass_no_gate(depth):
-    net = make(depth)
+def test_single_images_can_pass_no_gate(depth):
+    net = make(depth, single='none')
     images = draw_images(2, 61, 39)
     with torch.no_grad():
         expected = plain_twin(net, depth)(images)[0]
@@ -183,7 +183,7 @@ def test_single_images_pass_no_gate(depth):
 
 
 def test_a_single_image_can_be_its_own_query():
-    net = make(single='self', query_pool='scene')
+    net = make(query_pool='scene')
     images = draw_images(2, 61, 39)
     with torch.no_grad():
         _, expected = run(net, images, images)
