@@ -40,7 +40,7 @@ def draw_comparisons(
     style['xtick.color'] = style['ytick.color'] = 'black'
     with mpl.rc_context(style):
         figure = Figure(
-            figsize=(13, 4.2 * len(comparisons) + 0.4), layout='constrained'
+            figsize=(13, 4.5 * len(comparisons) + 0.4), layout='constrained'
         )
         figure.suptitle(f'A: {names[0]}     B: {names[1]}')
         axes = figure.subplots(len(comparisons), 3, squeeze=False)
@@ -83,7 +83,14 @@ def draw_queries(ax, compared: Comparison) -> None:
         ylim=(-4, 104),
         aspect='equal',
     )
-    legend = ax.legend(loc='best', fontsize=9, frameon=True)
+    legend = ax.legend(  # below the axes: every corner may hold queries
+        loc='upper center',
+        bbox_to_anchor=(0.5, -0.16),
+        ncols=3,
+        fontsize=9,
+        columnspacing=1,
+        handletextpad=0.2,
+    )
     for handle in legend.legend_handles:
         handle.set_sizes([30])
     ax.grid(alpha=0.25, linewidth=0.6)
@@ -108,6 +115,7 @@ def draw_differences(ax, compared: Comparison) -> None:
         xlabel='queries, percent',
         ylabel='AP in B minus AP in A',
         xlim=(0, 100),
+        ylim=(-105, 105),
     )
     ax.annotate(
         'dashed: mean, with interval',
@@ -125,6 +133,8 @@ def draw_interval(ax, compared: Comparison) -> None:
     ax.axvspan(100 * found.low, 100 * found.high, color='black', alpha=0.12)
     if np.isfinite(means).all():
         ax.hist(means, bins=60, color='#009E73')
+    for end in (found.low, found.high):
+        ax.axvline(100 * end, color='black', linestyle=':')
     ax.axvline(100 * found.difference, color='black', linestyle='--')
     ax.axvline(0, color='black', linewidth=1.6)
     ax.set(
