@@ -21,6 +21,7 @@ from mmps.distillation import (
 from mmps.engine import QuietRunner, enable_amp, launched
 from mmps.evaluation import PairTestLoop, PersonSearchMetric
 from mmps.evaluation.evaluate import select
+from mmps.evaluation.per_query import check_per_query
 from mmps.evaluation.report import write_json
 from mmps.inference import PersonSearchInferencer
 from mmps.visualization import save_query_pages
@@ -123,6 +124,7 @@ def run_test(
     checkpoint: str,
     *,
     dump: str | None = None,
+    per_query: str | None = None,
     out: str | None = None,
     show: dict | None = None,
 ) -> dict[str, float]:
@@ -132,6 +134,7 @@ def run_test(
         cfg: From ``load_config``; changed in place.
         checkpoint: Path or URL, or ``UNTRAINED``.
         dump: Write boxes, scores and embeddings to this file.
+        per_query: Write what each query found to this file, .csv or .json.
         out: Write the result to this JSON file.
         show: Draw queries and what was ranked first: ``out`` (folder) and
             other arguments of ``save_query_pages``.
@@ -143,6 +146,9 @@ def run_test(
     cfg.resume = False
     if dump is not None:
         cfg.test_evaluator.dump = dump
+    if per_query is not None:
+        check_per_query(per_query)
+        cfg.test_evaluator.per_query = per_query
     _forget_training(cfg)
     with launched(cfg):
         result = _test(cfg, untrained=checkpoint == UNTRAINED, show=show)

@@ -189,13 +189,18 @@ def test_two_processes_score_what_one_scores(
     run(
         *('tools/test.py', config, checkpoint),
         *(*options, str(one), '--dump', str(dump)),
+        *('--per-query', str(tmp_path / 'one.csv')),
     )
     monkeypatch.setenv('PORT', free_port())
     show = ('--show-dir', str(tmp_path / 'show'), '--show-queries', '2')
     run(
         *('tools/dist_test.sh', config, checkpoint, '2', *options, str(two)),
         *(*show, '--show-protocol', 'occlusion'),
+        *('--per-query', str(tmp_path / 'two.csv')),
     )
+    single = (tmp_path / 'one.csv').read_text()
+    assert single == (tmp_path / 'two.csv').read_text()
+    assert single.count('G50+gt-boxes,') == 180
     names = sorted(path.name for path in (tmp_path / 'show').iterdir())
     assert len(names) == 5
     assert names[-1] == 'index.html'
@@ -207,9 +212,11 @@ def test_two_processes_score_what_one_scores(
     # and the dump scores the same, without the model
     scored = tmp_path / 'scored.json'
     cut = ('--det-thr', '0.05')
-    options = (*cut, '--gt-boxes', '--out', str(scored))
+    options = (*cut, '--gt-boxes', '--out', str(scored), '--per-query')
+    options = (*options, str(tmp_path / 'scored.csv'))
     run('tools/score.py', str(dump), *options)
     assert json.loads(scored.read_text()) == result
+    assert (tmp_path / 'scored.csv').read_text() == single
     picture = tmp_path / 'ranking.png'
     run(
         *('tools/show_ranking.py', str(dump)),

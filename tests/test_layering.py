@@ -25,10 +25,12 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
 PURE = [
     *('search.py', 'detection.py', 'cbgm.py'),
     *('galleries.py', 'pairs.py', 'rankings.py', 'curves.py'),
+    'comparison.py',
 ]
-#: Files of arrays, for programs without torch.
+#: Files of arrays and of lines, for programs without torch.
 NO_TORCH = [
     *(f'evaluation/{name}.py' for name in ('dump', 'features', 'npz')),
+    *(f'evaluation/{name}.py' for name in ('per_query', 'text_file')),
     *(f'inference/{name}.py' for name in ('gallery_index', 'matches')),
 ]
 

@@ -3,6 +3,7 @@
 python tools/test.py configs/oim/oim_r50.py work_dirs/oim_r50/epoch_20.pth
 python tools/test.py configs/oim/oim_r50.py untrained
 tools/dist_test.sh configs/oim/oim_r50.py CHECKPOINT 8 --dump oim_r50.npz
+python tools/test.py CONFIG CHECKPOINT --per-query oim_r50.csv
 python tools/test.py CONFIG CHECKPOINT --show-dir pictures --show-queries 20
 """
 
@@ -25,6 +26,12 @@ def parse_args() -> argparse.Namespace:
         '--dump',
         metavar='FILE.npz',
         help='write boxes, scores and embeddings; tools/score.py reads them',
+    )
+    parser.add_argument(
+        '--per-query',
+        metavar='FILE',
+        help='write what each query found, as .csv or .json; '
+        'tools/compare_runs.py compares two',
     )
     parser.add_argument(
         '--show-dir',
@@ -77,7 +84,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mmps.apis import load_config, parse_options, run_test
+    from mmps.evaluation.per_query import check_per_query
 
+    if args.per_query is not None:
+        try:
+            check_per_query(args.per_query)
+        except ValueError as error:
+            raise SystemExit(f'test.py: {error}') from None
     cfg = load_config(
         args.config,
         work_dir=args.work_dir,
@@ -92,7 +105,14 @@ def main() -> None:
             num_each=args.show_queries,
             top=args.show_top,
         )
-    run_test(cfg, args.checkpoint, dump=args.dump, out=args.out, show=show)
+    run_test(
+        cfg,
+        args.checkpoint,
+        dump=args.dump,
+        per_query=args.per_query,
+        out=args.out,
+        show=show,
+    )
 
 
 if __name__ == '__main__':

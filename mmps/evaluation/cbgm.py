@@ -2,24 +2,20 @@
 
 Symbols used in this file:
     M   detections of all images together, after the score cut
-    k1  gallery images whose similarities are revised
-    k2  people of the query's image that give context
+    k1  bounds the gallery images whose similarities are revised
+    k2  bounds the people of the query's image that are matched
 
 Source: Li and Miao, "Sequential End-to-end Network for Efficient Person
-Search", AAAI 2021, arXiv 2103.10148. Written from the description: in the k1
-gallery images most similar to the query, the query and k2 people around it
-are matched one to one with the detections so that the total similarity is
-largest, and the detection that the query gets takes that total.
+Search", AAAI 2021, arXiv 2103.10148, and what their program does, which is
+not all that the paper says: in some gallery images the query and people
+around it are matched one to one with the detections so that the total
+similarity is largest, and the detection that the query gets takes
 
-Choices of ours, where the description leaves room:
+    variant 'published'   the largest similarity of a matched pair, be it the
+                          query's or a neighbour's
+    variant 'sum'         the total, as the paper's text reads
 
-- context: the k2 detections of the query's image with the highest score that
-  overlap the query box by less than ``SAME`` (those are the query itself);
-- the k1 images are ranked by their most similar detection, the lower image
-  index first among equals, each image once however often it is listed;
-- an image with fewer detections than people to match leaves someone out; if
-  that is the query, its similarities stay as they are;
-- of several best matchings, the one that SciPy returns.
+Choices where they leave room are listed in ``docs/evaluation.md``.
 """
 
 import math
@@ -38,11 +34,15 @@ SAME = 0.5
 class ContextMatching:
     """Revises the similarities of a query; see ``search.score_search``.
 
+    As the published program: k1 counts detections, k2 the query too.
+
     Args:
         boxes: Detections, already cut by score.
         queries: Of the test set.
-        k1: Gallery images to revise, >= 1; paper: CUHK-SYSU 10, PRW 30.
-        k2: People of context, >= 1; paper: CUHK-SYSU 3, PRW 4.
+        k1: The images of the k1 most similar detections of the gallery are
+            revised, >= 1; paper: CUHK-SYSU 10, PRW 30.
+        k2: People that are matched, the query among them, >= 1; paper:
+            CUHK-SYSU 3, PRW 4. 1 changes nothing.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ContextMatching:
     def __call__(
         self, query: int, similarity: np.ndarray, rows: np.ndarray
     ) -> np.ndarray:
-        """Return (M,) similarities, revised in the k1 best images.
+        """Return (M,) similarities, revised in some images of the gallery.
 
         Args:
             query: Its number.
@@ -66,7 +66,7 @@ class ContextMatching:
         """
         revised = similarity.copy()
         around = self.context(query)
-        for image in best_images(similarity, rows, self.boxes, self.k1):
+        for image in self.images(similarity, rows):
             part = self.boxes.of(image)
             graph = np.vstack(
                 [
@@ -74,42 +74,103 @@ class ContextMatching:
                     self.embeddings[around] @ self.embeddings[part].T,
                 ]
             )
-            partner, total = match_query(graph)
+            partner, matched = match_query(graph)
             if partner is not None:
-                revised[part.start + partner] = total
+                revised[part.start + partner] = self.value(matched)
         return revised
 
+    def images(self, similarity: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Images of the k1 detections that are most similar to the query.
+
+        Of equal detections the last ones of the test set.
+        """
+        values = similarity[rows]
+        if len(rows) > self.k1:
+            last = np.partition(values, -self.k1)[-self.k1]
+            above = np.flatnonzero(values > last)
+            equal = np.flatnonzero(values == last)
+            equal = equal[len(above) - self.k1 :]  # at least one
+            rows = rows[np.concatenate([above, equal])]
+        return np.unique(self.boxes.image[rows])
+
     def context(self, query: int) -> np.ndarray:
-        """Rows of the detections that stand beside a query, at most k2."""
+        """Rows of the people beside a query that are matched with it.
+
+        The query is the first of k2; then come the detections of its image by
+        falling score, without those that a non-maximum suppression would take
+        away for it (an IoU with it above ``SAME``).
+        """
+        rows, overlap = self._own_image(query)
+        return rows[overlap <= SAME][: self.k2 - 1]
+
+    def value(self, matched: np.ndarray) -> float:
+        """The new similarity, of those of the matched pairs."""
+        return float(matched.max())
+
+    def _own_image(self, query: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the query's image by falling score; IoU with its box."""
         image, bbox = self.queries[query].image, self.queries[query].bbox
         part = self.boxes.of(image)
-        others = np.flatnonzero(iou(self.boxes.bboxes[part], bbox) < SAME)
-        rows = part.start + others
-        falling = np.argsort(-self.boxes.scores[rows], kind='stable')
-        return rows[falling[: self.k2]]
+        falling = np.argsort(-self.boxes.scores[part], kind='stable')
+        overlap = iou(self.boxes.bboxes[part], bbox)
+        return part.start + falling, overlap[falling]
 
 
-def best_images(
-    similarity: np.ndarray, rows: np.ndarray, boxes: Boxes, k1: int
-) -> np.ndarray:
-    """The k1 images whose best detection is most similar to the query."""
-    if not len(rows):
-        return np.zeros(0, np.int64)
-    image = boxes.image[rows]
-    starts = np.flatnonzero(np.diff(image, prepend=-1))
-    best = np.maximum.reduceat(similarity[rows], starts)
-    return image[starts][np.argsort(-best, kind='stable')[:k1]]
+class SumMatching(ContextMatching):
+    """The variant that takes the total similarity of the matching.
+
+    Args:
+        boxes: Detections, already cut by score.
+        queries: Of the test set.
+        k1: Gallery images to revise, >= 1: those whose most similar
+            detection is most similar.
+        k2: People beside the query that are matched with it, >= 1.
+    """
+
+    def images(self, similarity: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """The k1 images whose best detection is most similar to the query.
+
+        Of equal images the first ones of the test set.
+        """
+        if not len(rows):
+            return np.zeros(0, np.int64)
+        image = self.boxes.image[rows]
+        starts = np.flatnonzero(np.diff(image, prepend=-1))
+        best = np.maximum.reduceat(similarity[rows], starts)
+        return image[starts][np.argsort(-best, kind='stable')[: self.k1]]
+
+    def context(self, query: int) -> np.ndarray:
+        """The k2 detections of its image, by score, that are not the query.
+
+        One that overlaps it by ``SAME`` or more is the query itself.
+        """
+        rows, overlap = self._own_image(query)
+        return rows[overlap < SAME][: self.k2]
+
+    def value(self, matched: np.ndarray) -> float:
+        """The total; no order of the sum can change it."""
+        return math.fsum(matched)
 
 
-def match_query(graph: np.ndarray) -> tuple[int | None, float]:
+#: Variant -> what does it, and the suffix of its rows.
+VARIANTS = {
+    'published': (ContextMatching, '+cbgm'),
+    'sum': (SumMatching, '+cbgm-sum'),
+}
+
+
+def match_query(graph: np.ndarray) -> tuple[int | None, np.ndarray]:
     """Match people with detections for the largest total similarity.
+
+    Everybody of the smaller side is matched.
 
     Args:
         graph: (people, detections) similarities; the query is row 0.
 
     Returns:
-        The query's detection, None if it got none, and the total.
+        The query's detection, None if it got none, and the similarities of
+        all matched pairs.
     """
     people, found = linear_sum_assignment(graph, maximize=True)
     partner = int(found[0]) if len(people) and people[0] == 0 else None
-    return partner, math.fsum(graph[people, found])
+    return partner, graph[people, found]

@@ -70,6 +70,29 @@ def match(overlap: np.ndarray) -> np.ndarray:
     return mutual & (overlap[best_box, number] >= IOU_THR)
 
 
+def score_labelled(
+    boxes: Boxes, ground_truth: Boxes, is_labelled: np.ndarray
+) -> dict[str, float]:
+    """Recall among labelled people, and its counts.
+
+    As if nobody else were annotated: a detection on somebody unlabelled is
+    compared with the labelled people alone.
+
+    Args:
+        boxes: Detections, already cut by score.
+        ground_truth: All people.
+        is_labelled: (N of all images,) bool.
+
+    Returns:
+        Recall (NaN if nobody is labelled) and the counts it is made of.
+    """
+    score = score_detection(boxes, ground_truth.where(is_labelled))
+    figures = score.summary()
+    return {
+        f'{name}-labelled': figures[name] for name in ('recall', 'gt', 'found')
+    }
+
+
 def score_detection(boxes: Boxes, ground_truth: Boxes) -> DetectionScore:
     """Compare detections, already cut by score, with all people."""
     is_match = np.zeros(len(boxes), dtype=bool)

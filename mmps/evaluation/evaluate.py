@@ -4,17 +4,49 @@ A row of the result is a protocol, or a protocol with a suffix that names what
 is not standard about it (``docs/evaluation.md``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from mmps.evaluation.cbgm import ContextMatching
-from mmps.evaluation.detection import score_detection
+from mmps.evaluation.cbgm import VARIANTS
+from mmps.evaluation.detection import score_detection, score_labelled
 from mmps.evaluation.features import Boxes, Features
 from mmps.evaluation.galleries import DUPLICATES
 from mmps.evaluation.pairs import PairFindings, score_pairs
-from mmps.evaluation.search import detected_queries, score_search
-from mmps.structures import Protocol
+from mmps.evaluation.per_query import QueryLine, lines_of
+from mmps.evaluation.search import (
+    SearchScore,
+    detected_queries,
+    score_search,
+)
+from mmps.structures import UNLABELED, Protocol, Query
+
+
+class Scored(NamedTuple):
+    """A test set that has been scored.
+
+    Attributes:
+        result: '<row>/<figure>' -> number, ratios in [0, 1].
+        queries: What each query found, row after row.
+    """
+
+    result: dict[str, float]
+    queries: list[QueryLine]
+
+
+class Row(NamedTuple):
+    """One row of the result.
+
+    Attributes:
+        name: Of the protocol.
+        suffix: What is not standard about it, '' if nothing.
+        score: Of its queries.
+    """
+
+    name: str
+    suffix: str
+    score: SearchScore
 
 
 def check_options(
@@ -33,9 +65,21 @@ def check_options(
         raise ValueError(
             f'duplicates must be one of {DUPLICATES}, got {duplicates!r}'
         )
-    if cbgm is not None and set(cbgm) != {'k1', 'k2'}:
-        raise ValueError(f'cbgm must be dict(k1=, k2=), got {cbgm}')
-    for name, value in (cbgm or {}).items():
+    if cbgm is None:
+        return
+    if set(cbgm) - {'variant'} != {'k1', 'k2'}:
+        raise ValueError(
+            f'cbgm must be dict(k1=, k2=), with or without variant=, got '
+            f'{cbgm}'
+        )
+    if cbgm.get('variant', 'published') not in VARIANTS:
+        raise ValueError(
+            f'cbgm: variant must be one of {tuple(VARIANTS)}, got '
+            f'{cbgm["variant"]!r}'
+        )
+    for name, value in cbgm.items():
+        if name == 'variant':
+            continue
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f'cbgm: {name} must be an int >= 1, got {value}')
 
@@ -59,8 +103,11 @@ def select(
 
 def detection_figures(features: Features, det_thr: float) -> dict:
     """'det/<figure>' -> number."""
-    boxes = features.detections.above(det_thr)
-    return _named('det', score_detection(boxes, features.ground_truth))
+    boxes, people = features.detections.above(det_thr), features.ground_truth
+    figures = score_detection(boxes, people).summary()
+    is_labelled = np.asarray(features.gt_ids) > UNLABELED
+    figures |= score_labelled(boxes, people, is_labelled)
+    return {f'det/{key}': value for key, value in figures.items()}
 
 
 def pair_figures(
@@ -72,7 +119,40 @@ def pair_figures(
     cws: bool = False,
 ) -> dict[str, float]:
     """'<protocol>[+cws]/<figure>' of a search that was run pair by pair."""
-    result = {}
+    rows = _pair_rows(findings, protocols, num_images, duplicates, cws)
+    return {key: v for row in rows for key, v in _named(row).items()}
+
+
+def score_findings(
+    findings: Mapping[int, PairFindings],
+    protocols: dict[str, Protocol],
+    queries: Sequence[Query],
+    image_names: Sequence[str],
+    *,
+    duplicates: str = 'seqnet',
+    cws: bool = False,
+) -> Scored:
+    """Score a search that was run pair by pair.
+
+    Args:
+        findings: Of every query of the protocols.
+        protocols: name -> protocol.
+        queries: Of the whole test set.
+        image_names: Of the whole test set.
+        duplicates: See ``search.score_search``.
+        cws: Add rows where similarity is multiplied by the detection score.
+    """
+    rows = _pair_rows(findings, protocols, len(image_names), duplicates, cws)
+    return _scored({}, rows, protocols, queries, image_names)
+
+
+def _pair_rows(
+    findings: Mapping[int, PairFindings],
+    protocols: dict[str, Protocol],
+    num_images: int,
+    duplicates: str,
+    cws: bool,
+) -> Iterator[Row]:
     for weighted in (False, True)[: 1 + cws]:
         scores = score_pairs(
             findings,
@@ -82,11 +162,23 @@ def pair_figures(
             cws=weighted,
         )
         for name, score in scores.items():
-            result.update(_named(name + '+cws' * weighted, score))
-    return result
+            yield Row(name, '+cws' * weighted, score)
 
 
-def evaluate(
+def evaluate(features: Features, **options) -> dict[str, float]:
+    """Score detection, then each protocol, then each option beside it.
+
+    Args:
+        features: Of the whole test set.
+        options: Those of ``score_features``.
+
+    Returns:
+        '<protocol>[+<option>]/<figure>' -> int counts and float ratios.
+    """
+    return score_features(features, **options).result
+
+
+def score_features(
     features: Features,
     *,
     det_thr: float = 0.5,
@@ -96,7 +188,7 @@ def evaluate(
     gt_boxes: bool = False,
     cbgm: dict | None = None,
     detected_query: bool = False,
-) -> dict[str, float]:
+) -> Scored:
     """Score detection, then each protocol, then each option beside it.
 
     Args:
@@ -106,11 +198,10 @@ def evaluate(
         duplicates: See ``search.score_search``.
         cws: Add rows where similarity is multiplied by the detection score.
         gt_boxes: Add rows where the ground-truth boxes are the detections.
-        cbgm: ``dict(k1=, k2=)`` adds rows with context matching.
+        cbgm: ``dict(k1=, k2=)`` adds rows with context matching as the
+            published program does it, ``variant='sum'`` in it those of
+            another reading of the paper; see ``cbgm``.
         detected_query: Add rows where a query is the detection on its box.
-
-    Returns:
-        '<protocol>[+<option>]/<figure>' -> int counts and float ratios.
     """
     check_options(
         det_thr=det_thr,
@@ -122,15 +213,15 @@ def evaluate(
     result = detection_figures(features, det_thr)
     chosen = select(features.protocols, protocols)
     if not chosen:
-        return result
+        return Scored(result, [])
     queries, embeddings = features.queries, features.query_embeddings
+    rows: list[Row] = []
 
     def add(suffix: str, boxes: Boxes, embeddings: np.ndarray, **how) -> None:
         scores = score_search(
             boxes, embeddings, chosen, duplicates=duplicates, **how
         )
-        for name, score in scores.items():
-            result.update(_named(name + suffix, score))
+        rows.extend(Row(name, suffix, s) for name, s in scores.items())
 
     add('', boxes, embeddings)
     if cws:
@@ -143,16 +234,45 @@ def evaluate(
             )
         add('+gt-boxes', features.ground_truth, embeddings)
     if cbgm is not None:
-        matching = ContextMatching(boxes, queries, **cbgm)
-        add('+cbgm', boxes, embeddings, revise=matching)
+        ks = dict(cbgm)
+        matching, suffix = VARIANTS[ks.pop('variant', 'published')]
+        add(suffix, boxes, embeddings, revise=matching(boxes, queries, **ks))
+    fallbacks = {}
     if detected_query:
         found, kept = detected_queries(boxes, queries, embeddings)
         add('+detected-query', boxes, found)
         for name, protocol in chosen.items():
-            fallbacks = int(kept[np.asarray(protocol.queries)].sum())
-            result[f'{name}+detected-query/fallbacks'] = fallbacks
-    return result
+            count = int(kept[np.asarray(protocol.queries)].sum())
+            fallbacks[f'{name}+detected-query/fallbacks'] = count
+    scored = _scored(result, rows, chosen, queries, features.image_names)
+    scored.result.update(fallbacks)
+    return scored
 
 
-def _named(row: str, score) -> dict[str, float]:
-    return {f'{row}/{key}': value for key, value in score.summary().items()}
+def _scored(
+    result: dict[str, float],
+    rows: Iterable[Row],
+    protocols: Mapping[str, Protocol],
+    queries: Sequence[Query],
+    image_names: Sequence[str],
+) -> Scored:
+    """Add rows to a result, and say what each query found in them."""
+    scored = Scored(dict(result), [])
+    for row in rows:
+        scored.result.update(_named(row))
+        protocol = protocols[row.name]
+        scored.queries.extend(
+            lines_of(
+                row.name + row.suffix,
+                row.score,
+                protocol,
+                queries,
+                image_names,
+            )
+        )
+    return scored
+
+
+def _named(row: Row) -> dict[str, float]:
+    figures = row.score.summary()
+    return {f'{row.name}{row.suffix}/{k}': v for k, v in figures.items()}

@@ -83,7 +83,14 @@ class Boxes:
 
     def above(self, threshold: float) -> 'Boxes':
         """Boxes with score >= threshold, in the same order."""
-        keep = self.scores >= threshold
+        return self.where(self.scores >= threshold)
+
+    def where(self, keep: np.ndarray) -> 'Boxes':
+        """Some of the boxes, in the same order.
+
+        Args:
+            keep: (M,) bool.
+        """
         kept = np.concatenate([[0], np.cumsum(keep)])
         embeddings = self.embeddings
         return Boxes(

@@ -9,14 +9,16 @@ from mmengine.logging import print_log
 
 from mmps.evaluation.dump import write_dump
 from mmps.evaluation.evaluate import (
+    Scored,
     check_options,
     detection_figures,
-    evaluate,
-    pair_figures,
+    score_features,
+    score_findings,
     select,
 )
 from mmps.evaluation.features import Features
 from mmps.evaluation.pairs import PairFindings
+from mmps.evaluation.per_query import check_per_query, write_per_query
 from mmps.evaluation.rankings import (
     Search,
     search_of_features,
@@ -43,10 +45,14 @@ class PersonSearchMetric(BaseMetric):
             or 'unique'; see ``search.score_search``.
         cws: Add rows '+cws', similarity times detection score.
         gt_boxes: Add rows '+gt-boxes', ground-truth boxes as detections.
-        cbgm: ``dict(k1=10, k2=3)`` adds rows '+cbgm', context matching.
+        cbgm: ``dict(k1=10, k2=3)`` adds rows '+cbgm', context matching as the
+            published program does it; with ``variant='sum'`` rows
+            '+cbgm-sum'; see ``docs/evaluation.md``.
         detected_query: Add rows '+detected-query', where the query is the
             detection on its box.
         dump: Write the features to this file (``tools/score.py`` reads it).
+        per_query: Write what each query found to this file, .csv or .json
+            (``tools/compare_runs.py`` compares two of them).
         collect_device: As in mmengine, 'cpu' or 'gpu'.
         collect_dir: As in mmengine.
 
@@ -69,6 +75,7 @@ class PersonSearchMetric(BaseMetric):
         cbgm: dict | None = None,
         detected_query: bool = False,
         dump: str | None = None,
+        per_query: str | None = None,
         collect_device: str = 'cpu',
         collect_dir: str | None = None,
     ) -> None:
@@ -81,9 +88,12 @@ class PersonSearchMetric(BaseMetric):
             duplicates=duplicates,
             cbgm=cbgm,
         )
+        if per_query is not None:
+            check_per_query(per_query)
         self.det_thr = det_thr
         self.protocols = protocols
         self.dump = dump
+        self.per_query = per_query
         self.search: Search | None = None
         self.options = {
             'duplicates': duplicates,
@@ -117,13 +127,12 @@ class PersonSearchMetric(BaseMetric):
         )
         if self.dump is not None:
             write_dump(features, self.dump, det_thr=self.det_thr)
-        result = evaluate(features, det_thr=self.det_thr, **self.options)
+        scored = score_features(features, det_thr=self.det_thr, **self.options)
         if protocols:
             self.search = search_of_features(
                 features, self.det_thr, self.options['duplicates']
             )
-        print_log('\n' + render(result), logger='current')
-        return result
+        return self._report(scored)
 
     def check_pairs(self) -> None:
         """Refuse options that a search pair by pair cannot have."""
@@ -165,17 +174,24 @@ class PersonSearchMetric(BaseMetric):
             protocols,
             self.options['duplicates'],
         )
-        result.update(
-            pair_figures(
-                findings,
-                self.search.protocols,
-                len(meta['image_names']),
-                duplicates=self.options['duplicates'],
-                cws=self.options['cws'],
-            )
+        scored = score_findings(
+            findings,
+            self.search.protocols,
+            meta['queries'],
+            meta['image_names'],
+            duplicates=self.options['duplicates'],
+            cws=self.options['cws'],
         )
-        print_log('\n' + render(result), logger='current')
-        return result
+        return self._report(
+            Scored({**result, **scored.result}, scored.queries)
+        )
+
+    def _report(self, scored: Scored) -> dict[str, float]:
+        """Log the result, write what is to be written, return the result."""
+        if self.per_query is not None:
+            write_per_query(scored.queries, self.per_query)
+        print_log('\n' + render(scored.result), logger='current')
+        return scored.result
 
 
 def unpack(sample: dict) -> dict:

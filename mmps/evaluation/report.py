@@ -4,12 +4,12 @@ import io
 import json
 import math
 import os
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from mmps.evaluation.search import TOP_K
+from mmps.evaluation.text_file import write_text
 
 
 def rows(result: dict[str, float]) -> dict[str, dict[str, float]]:
@@ -32,11 +32,17 @@ def render(result: dict[str, float]) -> str:
     lines = []
     found = table.pop('det', None)
     if found is not None:
-        lines.append(
+        line = (
             f'detection: AP {percent(found["AP"])}, recall '
             f'{percent(found["recall"])} ({found["found"]} of '
             f'{found["gt"]} people, {found["boxes"]} boxes)'
         )
+        if found.get('gt-labelled'):  # older results do not have it
+            line += (
+                f'; of labelled people {percent(found["recall-labelled"])} '
+                f'({found["found-labelled"]} of {found["gt-labelled"]})'
+            )
+        lines.append(line)
     if table:
         lines.append(to_text(_search_table(table)))
     return '\n'.join(lines)
@@ -76,14 +82,8 @@ def to_text(table: Table) -> str:
 
 def write_json(result: dict, path: str | os.PathLike) -> None:
     """Write numbers unrounded, NaN as null; the file appears whole."""
-    path = Path(path)
     plain = {
         key: None if isinstance(v, float) and math.isnan(v) else v
         for key, v in result.items()
     }
-    partial = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    try:
-        partial.write_text(json.dumps(plain, indent=1) + '\n')
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(path, json.dumps(plain, indent=1) + '\n')

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmps.evaluation.dump import read_dump
-from mmps.evaluation.evaluate import evaluate
+from mmps.evaluation.evaluate import evaluate, score_features
 from mmps.evaluation.features import Features
+from mmps.evaluation.per_query import SUFFIXES, QueryLine, read_per_query
 from mmps.evaluation.training_log import TrainingLog, find_logs, read_logs
 
 #: How far a figure of the result may lie from the same of the features.
@@ -77,6 +78,28 @@ def read_run(text: str, det_thr: float = 0.5) -> Run:
         check_same(written, result, by_kind)
         result = written
     return Run(name or paths[0].stem, result, features, _log(by_kind))
+
+
+def read_queries(path: Path, det_thr: float = 0.5) -> list[QueryLine]:
+    """What each query of a run found.
+
+    Args:
+        path: A file of single queries (.csv, .json), or a dump (.npz), which
+            is scored, the standard rows alone.
+        det_thr: Of a dump; detections below this score are not there.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: A file of another kind.
+    """
+    if path.suffix == '.npz':
+        return score_features(read_dump(path), det_thr=det_thr).queries
+    if path.suffix not in SUFFIXES:
+        raise ValueError(
+            f'{path}: a run is a file of single queries '
+            f'({" or ".join(SUFFIXES)}) or a dump (.npz)'
+        )
+    return read_per_query(path)
 
 
 def read_result(path: Path) -> dict[str, float]:

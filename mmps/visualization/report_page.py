@@ -132,9 +132,20 @@ def detection_table(runs: Sequence[Run]) -> list[list[str]]:
                     percent(figures['AP']),
                     percent(figures['recall']),
                     *(str(figures[name]) for name in ('found', 'gt', 'boxes')),
+                    *_labelled(figures),
                 ]
             )
     return lines
+
+
+def _labelled(figures: dict[str, float]) -> list[str]:
+    """Cells of labelled people; results of older versions have none."""
+    if not figures.get('gt-labelled'):
+        return ['-'] * 3
+    return [
+        percent(figures['recall-labelled']),
+        *(str(figures[f'{name}-labelled']) for name in ('found', 'gt')),
+    ]
 
 
 def query_sections(

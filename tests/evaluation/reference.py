@@ -106,8 +106,8 @@ def pessimist(pair: tuple) -> tuple:
     return -similarity, label
 
 
-def best_matching(graph: list[list[float]]) -> tuple[float, int | None]:
-    """Largest total of a one-to-one matching, and the partner of row 0."""
+def best_matchings(graph: list[list[float]]) -> list[dict[int, int]]:
+    """Row -> column of each one-to-one matching of the largest total."""
     people, found = len(graph), len(graph[0])
     size = min(people, found)
     options = []
@@ -115,28 +115,56 @@ def best_matching(graph: list[list[float]]) -> tuple[float, int | None]:
         for columns in itertools.permutations(range(found), size):
             pairs = dict(zip(rows, columns, strict=True))
             total = math.fsum(graph[r][c] for r, c in pairs.items())
-            options.append((total, pairs.get(0)))
-    return max(options, key=lambda option: option[0])
+            options.append((total, pairs))
+    best = max(total for total, _ in options)
+    return [pairs for total, pairs in options if total > best - 1e-12]
 
 
-def rematch(images, lines, similar, query, k1, k2, dot) -> dict:
-    """Context bipartite graph matching of one query in one gallery."""
+def people_around(images, query, k2: int, variant: str) -> list:
+    """Embeddings of the people who are matched beside the query."""
     bboxes, scores, embeddings = images[query.image]
-    others = [
-        j for j in range(len(bboxes)) if iou(bboxes[j], query.bbox) < 0.5
-    ]
-    others.sort(key=lambda j: -scores[j])
-    context = [embeddings[j] for j in others[:k2]]
+    falling = sorted(range(len(bboxes)), key=lambda j: -scores[j])
+    if variant == 'sum':
+        others = [j for j in falling if iou(bboxes[j], query.bbox) < 0.5]
+        return [embeddings[j] for j in others[:k2]]
+    # the query comes first in its own image, and takes away what overlaps
+    # it by more than a half
+    others = [j for j in falling if iou(bboxes[j], query.bbox) <= 0.5]
+    return [embeddings[j] for j in others][: k2 - 1]
+
+
+def images_to_revise(lines, similar, k1: int, variant: str) -> list[int]:
     listed = sorted({image for image, _ in lines if len(similar[image])})
-    listed.sort(key=lambda image: -max(similar[image]))
-    revised = dict(enumerate(similar))
-    for image in listed[:k1]:
+    if variant == 'sum':
+        return sorted(listed, key=lambda image: -max(similar[image]))[:k1]
+    everything = [(s, image) for image in listed for s in similar[image]]
+    rising = sorted(everything, key=lambda pair: pair[0])  # stable
+    return sorted({image for _, image in rising[-k1:]})
+
+
+def rematches(
+    images, lines, similar, query, k1, k2, dot, variant='published'
+) -> dict[int, list[list[float]]]:
+    """Image -> its similarities after each matching of the largest total."""
+    context = people_around(images, query, k2, variant)
+    revised = {}
+    for image in images_to_revise(lines, similar, k1, variant):
         graph = [similar[image]] + [dot(images[image][2], c) for c in context]
-        total, partner = best_matching(graph)
-        if partner is not None:
-            revised[image] = list(similar[image])
-            revised[image][partner] = total
+        revised[image] = []
+        for pairs in best_matchings(graph):
+            values = list(similar[image])
+            if 0 in pairs:
+                edges = [graph[r][c] for r, c in pairs.items()]
+                total = math.fsum(edges) if variant == 'sum' else max(edges)
+                values[pairs[0]] = total
+            revised[image].append(values)
     return revised
+
+
+def rematch(images, lines, similar, query, dot, cbgm: dict) -> dict:
+    """Context bipartite graph matching of one query in one gallery."""
+    found = rematches(images, lines, similar, query, dot=dot, **cbgm)
+    return dict(enumerate(similar)) | {i: v[0] for i, v in found.items()}
 
 
 def score_search(
@@ -173,7 +201,7 @@ def score_search(
                 for sims, (_, scores, _) in zip(similar, images, strict=True)
             ]
         if cbgm is not None:
-            similar = rematch(images, lines, similar, query, **cbgm, dot=dot)
+            similar = rematch(images, lines, similar, query, dot, cbgm)
         result = score_query(images, lines, similar, duplicates)
         results.append(result | {'fallback': fallback})
     return results
@@ -209,12 +237,37 @@ def summary(results: list[dict], detected_query: bool = False) -> dict:
 
 
 def score_detection(features, det_thr: float = 0.5) -> dict:
+    everybody = [True] * len(features.gt_ids)
+    labels, scores, num_gt = match_people(features, det_thr, everybody)
+    found = sum(labels)
+    nan = float('nan')
+    recall = found / num_gt if num_gt else nan
+    ap = nan if not num_gt else 0.0
+    if found:
+        ap = average_precision_score(labels, scores) * recall
+    labelled = [bool(i >= 0) for i in features.gt_ids]
+    hits, _, num_labelled = match_people(features, det_thr, labelled)
+    return {
+        'AP': ap,
+        'recall': recall,
+        'gt': num_gt,
+        'found': found,
+        'boxes': len(labels),
+        'recall-labelled': sum(hits) / num_labelled if num_labelled else nan,
+        'gt-labelled': num_labelled,
+        'found-labelled': sum(hits),
+    }
+
+
+def match_people(features, det_thr: float, wanted: list[bool]) -> tuple:
+    """Labels and scores of all detections, and how many people count."""
     labels, scores, num_gt = [], [], 0
-    people = per_gt(features.ground_truth)
+    people = features.ground_truth
     for image, (bboxes, points) in enumerate(
         per_gt(features.detections, det_thr)
     ):
-        truth = people[image][0]
+        part = range(people.offsets[image], people.offsets[image + 1])
+        truth = [people.bboxes[r] for r in part if wanted[r]]
         num_gt += len(truth)
         table = [[iou(t, b) for b in bboxes] for t in truth]
         for j in range(len(bboxes)):
@@ -225,19 +278,7 @@ def score_detection(features, det_thr: float = 0.5) -> dict:
                 label = int(row.index(max(row)) == j)
             labels.append(label)
             scores.append(float(points[j]))
-    found = sum(labels)
-    nan = float('nan')
-    recall = found / num_gt if num_gt else nan
-    ap = nan if not num_gt else 0.0
-    if found:
-        ap = average_precision_score(labels, scores) * recall
-    return {
-        'AP': ap,
-        'recall': recall,
-        'gt': num_gt,
-        'found': found,
-        'boxes': len(labels),
-    }
+    return labels, scores, num_gt
 
 
 def per_gt(boxes, threshold: float = 0.0) -> list[tuple]:
@@ -252,6 +293,8 @@ def per_gt(boxes, threshold: float = 0.0) -> list[tuple]:
 def evaluate(features, option: dict, **how) -> dict:
     """All protocols under one option, named as the package names them."""
     suffix = ''.join('+' + key.replace('_', '-') for key in option)
+    if option.get('cbgm', {}).get('variant') == 'sum':
+        suffix += '-sum'
     result = {}
     for name in features.protocols:
         results = score_search(features, name, **option, **how)

@@ -5,7 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from mmps.evaluation.detection import match, score_detection
+from mmps.evaluation.detection import (
+    match,
+    score_detection,
+    score_labelled,
+)
 from tests.evaluation import reference
 from tests.evaluation.random_sets import random_features, stack
 
@@ -32,9 +36,9 @@ def test_mutual_best_match(overlap, expected):
 def test_equals_plain_loops():
     for seed in range(250):
         features = random_features(seed)
-        got = score_detection(
-            features.detections.above(0.5), features.ground_truth
-        ).summary()
+        boxes, people = features.detections.above(0.5), features.ground_truth
+        got = score_detection(boxes, people).summary()
+        got |= score_labelled(boxes, people, features.gt_ids >= 0)
         for key, value in reference.score_detection(features).items():
             assert got[key] == pytest.approx(value, abs=1e-9, nan_ok=True)
 
@@ -62,3 +66,20 @@ def test_nothing_to_find_has_no_ratio():
     assert math.isnan(result['AP'])
     assert math.isnan(result['recall'])
     assert (result['gt'], result['found'], result['boxes']) == (0, 0, 0)
+
+
+def test_labelled_people_are_matched_as_if_alone():
+    # the detection lies better on somebody unlabelled than on the labelled
+    people = np.array([[0, 0, 10, 10.0], [0, 0, 10, 12.0]])
+    truth = stack([(people, *empty(2)[1:]), empty(0)])
+    found = stack([(people[:1], *empty(1)[1:]), empty(0)])
+    labelled = np.array([False, True])
+    assert score_detection(found, truth).summary()['found'] == 1
+    assert score_labelled(found, truth, labelled) == {
+        'recall-labelled': 1.0,
+        'gt-labelled': 1,
+        'found-labelled': 1,
+    }
+    nobody = score_labelled(found, truth, labelled & False)
+    assert math.isnan(nobody.pop('recall-labelled'))
+    assert nobody == {'gt-labelled': 0, 'found-labelled': 0}

@@ -16,6 +16,10 @@ EVERYTHING = {
 }
 FIGURES = {'mAP', 'top-1', 'top-5', 'top-10'}
 COUNTS = {'queries', 'gt', 'found', 'skipped'}
+DETECTION = {
+    *('AP', 'recall', 'gt', 'found', 'boxes'),
+    *('recall-labelled', 'gt-labelled', 'found-labelled'),
+}
 
 
 def test_rows_and_figures_bear_the_names_of_the_design():
@@ -24,14 +28,14 @@ def test_rows_and_figures_bear_the_names_of_the_design():
     for key in result:
         row, figure = key.split('/')
         rows.setdefault(row, set()).add(figure)
-    assert rows.pop('det') == {'AP', 'recall', 'gt', 'found', 'boxes'}
+    assert rows.pop('det') == DETECTION
     suffixes = ('', '+cws', '+gt-boxes', '+cbgm', '+detected-query')
     assert set(rows) == {p + s for p in ('first', 'second') for s in suffixes}
     for row, figures in rows.items():
         extra = {'fallbacks'} if row.endswith('query') else set()
         assert figures == FIGURES | COUNTS | extra
     kinds = {key: type(value) for key, value in result.items()}
-    ratios = FIGURES | {'AP', 'recall'}
+    ratios = FIGURES | {'AP', 'recall', 'recall-labelled'}
     for key, kind in kinds.items():
         assert kind is (float if key.split('/')[1] in ratios else int)
 
@@ -45,7 +49,7 @@ def test_defaults_are_the_standard_rows_at_half():
     assert result['det/boxes'] == (scores >= 0.5).sum() < len(scores)
 
 
-def test_one_image_and_one_neighbour_are_enough_for_cbgm():
+def test_one_detection_and_the_query_are_enough_for_cbgm():
     result = evaluate(random_features(0), cbgm={'k1': 1, 'k2': 1})
     assert 'first+cbgm/mAP' in result
 
@@ -99,6 +103,11 @@ def test_fallbacks_are_counted_over_the_queries_of_the_protocol():
         ({'duplicates': 'both'}, ValueError, "got 'both'"),
         ({'cbgm': {'k1': 3}}, ValueError, r'dict\(k1=, k2=\)'),
         ({'cbgm': {'k1': 3, 'k2': 0}}, ValueError, 'k2 must be an int >= 1'),
+        (
+            {'cbgm': {'k1': 3, 'k2': 2, 'variant': 'mean'}},
+            ValueError,
+            r"one of \('published', 'sum'\), got 'mean'",
+        ),
         ({'cbgm': {'k1': True, 'k2': 1}}, ValueError, 'k1 must be an int'),
     ],
 )

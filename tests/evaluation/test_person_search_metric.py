@@ -15,9 +15,12 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
 from mmps.evaluation import PersonSearchMetric, evaluate, read_dump
+from mmps.evaluation.evaluate import score_features, score_findings
 from mmps.evaluation.features import Features
+from mmps.evaluation.per_query import read_per_query
 from tests.evaluation.random_sets import random_features
 from tests.evaluation.test_features import big, records_of
+from tests.evaluation.test_pairs import random_findings
 from tests.ranks import run_ranks
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +89,8 @@ def test_is_registered_and_refuses_typos():
         PersonSearchMetric(det_thr=-1)
     with pytest.raises(ValueError, match='duplicates'):
         PersonSearchMetric(duplicates='twice')
+    with pytest.raises(ValueError, match=r'ends in \.csv or \.json'):
+        PersonSearchMetric(per_query='queries.txt')
 
 
 def test_equals_the_pure_function():
@@ -138,6 +143,35 @@ def test_dump_keeps_detections_below_the_cut(tmp_path):
     assert repr(evaluate(read_dump(path), det_thr=0.0)) == repr(
         evaluate(features, det_thr=0.0)
     )
+
+
+def test_single_queries_are_written(tmp_path):
+    features = big(30)
+    path = tmp_path / 'new' / 'queries.csv'
+    run(features, per_query=str(path), **OPTIONS)
+    expected = score_features(features, **OPTIONS).queries
+    assert read_per_query(path) == expected
+    assert {line.protocol for line in expected} >= {'first', 'first+cbgm'}
+
+
+def test_single_queries_of_pairs_are_written(tmp_path):
+    features = big(30)
+    findings, _ = random_findings(np.random.default_rng(0), features, False)
+    path = tmp_path / 'queries.json'
+    metric = PersonSearchMetric(per_query=str(path), cws=True)
+    result = metric.evaluate_pairs(findings, meta_of(features), features)
+    scored = score_findings(
+        findings,
+        features.protocols,
+        features.queries,
+        features.image_names,
+        cws=True,
+    )
+    assert read_per_query(path) == scored.queries
+    assert repr({key: result[key] for key in scored.result}) == repr(
+        scored.result
+    )
+    assert 'det/recall-labelled' in result
 
 
 def test_half_precision_is_read_as_float32():
@@ -225,6 +259,24 @@ def test_tool_gives_the_numbers_of_the_metric(tmp_path, monkeypatch, capsys):
     assert 'second+cbgm' in capsys.readouterr().out
     plain = {k: None if v != v else v for k, v in expected.items()}
     assert json.loads(out.read_text()) == plain
+
+
+def test_tool_writes_single_queries_and_other_variants(
+    tmp_path, monkeypatch, capsys
+):
+    features = big(70)
+    dump, out = tmp_path / 'features.npz', tmp_path / 'queries.csv'
+    run(features, dump=str(dump))
+    cbgm = ('--cbgm', '2', '3', '--cbgm-variant', 'sum')
+    score(monkeypatch, str(dump), *cbgm, '--per-query', str(out))
+    assert 'first+cbgm-sum' in capsys.readouterr().out
+    ks = {'k1': 2, 'k2': 3, 'variant': 'sum'}
+    assert read_per_query(out) == score_features(features, cbgm=ks).queries
+    with pytest.raises(SystemExit, match=r'score\.py: .*ends in \.csv'):
+        score(monkeypatch, 'no.npz', '--per-query', str(tmp_path / 'q.txt'))
+    with pytest.raises(SystemExit):
+        score(monkeypatch, str(dump), '--cbgm-variant', 'sum')
+    assert '--cbgm-variant needs --cbgm' in capsys.readouterr().err
 
 
 def test_tool_says_what_is_wrong(tmp_path, monkeypatch):

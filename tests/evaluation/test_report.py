@@ -19,6 +19,7 @@ RESULT = {
     'G100/found': 8,
     'G100/skipped': 2,
 }
+DETECTION = {k: v for k, v in RESULT.items() if k.startswith('det')}
 
 
 def test_rows_are_split_by_protocol():
@@ -30,7 +31,7 @@ def test_table_shows_percent_beside_counts():
     text = render(RESULT)
     detection = text.splitlines()[0]
     assert 'AP 80.56' in detection or 'AP 80.55' in detection
-    assert 'recall 33.33 (10 of 30 people, 12 boxes)' in detection
+    assert detection.endswith('recall 33.33 (10 of 30 people, 12 boxes)')
     (row,) = (line for line in text.splitlines() if 'G100' in line)
     cells = [cell.strip() for cell in row.strip('│').split('│')]
     assert cells == [
@@ -38,6 +39,18 @@ def test_table_shows_percent_beside_counts():
         *('12.35' if '12.35' in row else '12.34', '100.00', '100.00', '-'),
         *('7', '2', '8', '9'),
     ]
+
+
+def test_recall_of_labelled_people_is_shown_where_there_are_any():
+    more = {
+        'det/recall-labelled': 0.25,
+        'det/gt-labelled': 8,
+        'det/found-labelled': 2,
+    }
+    (line,) = render({**DETECTION, **more}).splitlines()
+    assert line.endswith('boxes); of labelled people 25.00 (2 of 8)')
+    nobody = {**dict.fromkeys(more, 0), 'det/recall-labelled': float('nan')}
+    assert render({**DETECTION, **nobody}) == render(DETECTION)
 
 
 def test_fallbacks_are_shown():
@@ -51,8 +64,7 @@ def test_fallbacks_are_shown():
 
 
 def test_detection_alone_is_one_line():
-    alone = {k: v for k, v in RESULT.items() if k.startswith('det')}
-    assert len(render(alone).splitlines()) == 1
+    assert len(render(DETECTION).splitlines()) == 1
     assert render({}) == ''
 
 

@@ -47,6 +47,15 @@ def test_the_written_result_may_have_more_rows(files, features):
     assert same(run.result, more)
 
 
+def test_a_result_of_an_older_version_may_have_fewer_figures(files, features):
+    scored = evaluate(features)
+    old = {key: v for key, v in scored.items() if 'labelled' not in key}
+    assert len(old) == len(scored) - 3
+    write_json(old, files / 'run.json')
+    run = read_run(f'{files}/run.json,{files}/run.npz')
+    assert same(run.result, old)
+
+
 def test_the_log_is_found_beside_or_given(files, tmp_path):
     write(tmp_path, '2026', [loss(5, 1.0)])
     assert read_run(f'{files}/run.npz').log.losses['loss'] == [(5, 1.0)]

@@ -26,7 +26,8 @@ OPTIONS = (
     {'cws': True},
     {'gt_boxes': True},
     {'detected_query': True},
-    {'cbgm': {'k1': 2, 'k2': 2}},
+    {'cbgm': {'k1': 2, 'k2': 3}},
+    {'cbgm': {'k1': 2, 'k2': 2, 'variant': 'sum'}},
 )
 
 

@@ -115,7 +115,19 @@ def test_detection_has_a_line_for_each_run():
     (line,) = detection_table([run, Run('b', {'G/mAP': 1.0})])
     found, boxes = run.result['det/found'], run.result['det/boxes']
     assert line[0] == 'a'
-    assert line[3:] == [str(found), '2', str(boxes)]
+    assert line[3:6] == [str(found), '2', str(boxes)]
+    labelled = [
+        run.result[f'det/{x}-labelled'] for x in ('recall', 'found', 'gt')
+    ]
+    assert labelled[2] > 0
+    assert line[6:] == [
+        f'{100 * labelled[0]:.2f}',
+        *map(str, labelled[1:]),
+    ]
+    # a result that was written before there were such figures
+    old = {k: v for k, v in run.result.items() if 'labelled' not in k}
+    (line,) = detection_table([Run('old', old)])
+    assert line[6:] == ['-', '-', '-']
 
 
 def test_runs_of_one_name_are_refused(tmp_path):
