@@ -235,8 +235,7 @@ def build_dataset(cfg: Config, split: str):
 def load_pair_loop(cfg: Config, checkpoint: str) -> PairTestLoop:
     """Test loop of a query-guided network with its weights, not yet run.
 
-    Its ``model``, ``query_state`` and ``gallery_state`` run single pairs, in
-    one process.
+    Its ``searcher()`` and ``pictures()`` run single pairs, in one process.
 
     Args:
         cfg: From ``load_config``; changed in place. Its ``test_cfg`` is a
