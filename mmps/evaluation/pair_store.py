@@ -139,7 +139,7 @@ class PairStore:
 
     def plan(
         self, wanted: Mapping[int, np.ndarray], how: Sequence
-    ) -> tuple[str, list[str], int]:
+    ) -> tuple[str, list[Path], int]:
         """What a test builds on, the same for all of its processes.
 
         The first process that asks decides which files are reused; a test
@@ -150,16 +150,18 @@ class PairStore:
             how: Numbers that shape units and batches.
 
         Returns:
-            Name of the plan; names of the files that it reuses; how many of
-            the pairs are there, but with a higher threshold.
+            Name of the plan; the files that it reuses; how many pairs of
+            others are there, but with a higher threshold.
         """
         name = self._plan_name(wanted, how)
         file = self.folder / 'plans' / f'{name}.json'
         if not file.exists():
-            reused, too_high = self._usable(wanted)
-            _create(file, json.dumps(dict(reused=reused, too_high=too_high)))
+            reused, too_high = self.usable(wanted)
+            names = [path.name for path in reused]
+            _create(file, json.dumps(dict(reused=names, too_high=too_high)))
         found = json.loads(file.read_text())
-        return name, found['reused'], found['too_high']
+        reused = [self.folder / 'units' / name for name in found['reused']]
+        return name, reused, found['too_high']
 
     def units(self, plan: str, number: int) -> list[Path]:
         """Files of the units of a plan."""
@@ -181,9 +183,22 @@ class PairStore:
             tables.append(table.above(self.det_thr))
         return stack(tables)
 
-    def reused(self, names: Sequence[str]) -> list[Path]:
-        """Paths of reused files."""
-        return [self.folder / 'units' / name for name in names]
+    def usable(
+        self, wanted: Mapping[int, np.ndarray]
+    ) -> tuple[list[Path], int]:
+        """Files with some of the pairs; pairs of a threshold too high."""
+        usable, too_high = [], 0
+        for file in sorted((self.folder / 'units').glob('*.npz')):
+            table, threshold = read_table(file)
+            table = self.identities.numbered(table, wanted)
+            found = sum(
+                len(f.images) for f in by_query(table, wanted).values()
+            )
+            if found and threshold <= self.det_thr:
+                usable.append(file)
+            elif found:
+                too_high += found
+        return usable, too_high
 
     def missing(
         self, wanted: Mapping[int, np.ndarray], files: Sequence[Path]
@@ -206,23 +221,6 @@ class PairStore:
             digest.update(len(images).to_bytes(8, 'little'))
         digest.update(json.dumps([self.det_thr, *how]).encode())
         return digest.hexdigest()[:16]
-
-    def _usable(
-        self, wanted: Mapping[int, np.ndarray]
-    ) -> tuple[list[str], int]:
-        """Names of the files with wanted pairs; pairs of higher threshold."""
-        usable, too_high = [], 0
-        for file in sorted((self.folder / 'units').glob('*.npz')):
-            table, threshold = read_table(file)
-            table = self.identities.numbered(table, wanted)
-            found = sum(
-                len(f.images) for f in by_query(table, wanted).values()
-            )
-            if found and threshold <= self.det_thr:
-                usable.append(file.name)
-            elif found:
-                too_high += found
-        return usable, too_high
 
 
 def write_table(file: Path, table: PairTable, det_thr: float) -> None:

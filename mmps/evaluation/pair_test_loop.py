@@ -165,6 +165,18 @@ class PairTestLoop(BaseLoop):
         )
         return PairStore(pairs / key, identities, self.metric.det_thr)
 
+    def wanted(self) -> dict[int, np.ndarray]:
+        """Query -> images of its galleries, all protocols together."""
+        meta = self.dataset.metainfo
+        protocols = select(meta['protocols'], self.metric.protocols)
+        wanted = images_to_search(protocols, len(meta['image_names']))
+        return dict(list(wanted.items())[: self.num_queries])
+
+    def missing(self) -> dict[int, np.ndarray]:
+        """The wanted pairs that are not on disk, a cascade left out."""
+        store, wanted = self.store(), self.wanted()
+        return store.missing(wanted, store.usable(wanted)[0])
+
     def _settings(self) -> dict:
         """What findings depend on beside weights, pictures and threshold."""
         network = self.runner.cfg.model.to_dict()
@@ -187,12 +199,8 @@ class PairTestLoop(BaseLoop):
         claims = Claims(store.folder / 'claims', self.stale_after)
         with claims, self.pictures() as pictures:
             result = self._result_file(store, claims)
-            meta = self.dataset.metainfo
-            protocols = select(meta['protocols'], self.metric.protocols)
-            wanted = images_to_search(protocols, len(meta['image_names']))
-            wanted = dict(list(wanted.items())[: self.num_queries])
             plain = None
-            to_run = wanted
+            to_run = wanted = self.wanted()
             if self.cascade_topk is not None:
                 plain = self._plain_features(store, claims, pictures)
                 to_run = {
@@ -229,7 +237,6 @@ class PairTestLoop(BaseLoop):
         """Run the pairs that are not on disk; the files that have all."""
         shape = (self.batch_size, self.queries_at_once, self.unit_pairs or 0)
         plan, reused, too_high = store.plan(wanted, shape)
-        reused = store.reused(reused)
         missing = store.missing(wanted, reused)
         total = sum(map(len, wanted.values()))
         num = sum(map(len, missing.values()))

@@ -51,9 +51,14 @@ def pairs_run(monkeypatch):
 
 
 @pytest.fixture(scope='module')
-def unbroken(runner, tmp_path_factory):
+def unbroken_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp('expected')
+
+
+@pytest.fixture(scope='module')
+def unbroken(runner, unbroken_folder):
     """Result and findings of one run in one process."""
-    loop = make_loop(runner, tmp_path_factory.mktemp('expected'))
+    loop = make_loop(runner, unbroken_folder)
     return loop.run(), findings_in(loop)
 
 

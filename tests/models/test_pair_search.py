@@ -418,7 +418,7 @@ def test_states_grow_while_in_use_and_the_bound_holds_after_shrinking():
     cache.shrink()
     assert keys(cache) == list('abcd')
     assert cache.peak == 2 * MEGABYTE
-    states['c'].told = [torch.zeros(MEGABYTE // 2, dtype=torch.float32)]
+    states['c'].roi_outputs = [torch.zeros(MEGABYTE // 2, dtype=torch.float32)]
     assert cache.nbytes == 4 * MEGABYTE
     cache.shrink()
     assert keys(cache) == ['c', 'd']
@@ -446,14 +446,14 @@ def test_one_state_is_kept_whatever_its_size():
 
 
 def test_all_tensors_of_a_state_count():
-    told = [torch.zeros(5, 2), torch.zeros(5, 4), torch.zeros(5, 8)]
+    outputs = [torch.zeros(5, 2), torch.zeros(5, 4), torch.zeros(5, 8)]
     plain = GalleryState(
         {},
         feats=torch.zeros(1, 2, 3, 4),
         scores=torch.zeros(6),
         boxes=torch.zeros(6, 4),
         row=torch.zeros(6, dtype=torch.long),
-        told=told,
+        roi_outputs=outputs,
     )
     assert plain.nbytes == 4 * (24 + 6 + 24 + 5 * 14) + 8 * 6
     stream = Stream(
