@@ -295,15 +295,16 @@ class PairTestLoop(BaseLoop):
 
     def _report(self, searcher, pictures: PairPictures, ran: list) -> None:
         """Say what this process has done."""
-        decoded = pictures.decoded
+        gallery = pictures.decoded['gallery']
         # a unit is of one block, and has its images to itself in there
         distinct = sum(len(np.unique(unit.images)) for unit in ran)
         print_log(
             f'{sum(len(unit.queries) for unit in ran)} pairs run here in '
-            f'{len(ran)} units; {decoded["gallery"]} gallery images decoded, '
-            f'{decoded["gallery"] / distinct:.2f} for each image and block of queries; '
-            f'{decoded["query"]} query images decoded; images took at most '
-            f'{searcher.peak / 2**20:.0f} MB, cache_mb={self.cache_mb:g}',
+            f'{len(ran)} units; {gallery} gallery images decoded, '
+            f'{gallery / distinct:.2f} for each image and block of queries; '
+            f'{pictures.decoded["query"]} query images decoded; images took '
+            f'at most {searcher.peak / 2**20:.0f} MB of memory, queries were '
+            f'bounded by cache_mb={self.cache_mb:g}',
             logger='current',
         )
 
