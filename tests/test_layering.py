@@ -36,6 +36,7 @@ NO_TORCH = [
     *(f'evaluation/{name}.py' for name in ('per_query', 'text_file')),
     *(f'evaluation/pair_{name}.py' for name in ('findings', 'store')),
     *(f'evaluation/{name}.py' for name in ('claims', 'units', 'plain_pass')),
+    *(f'evaluation/{name}.py' for name in ('stored_pairs', 'search_arrays')),
     *(f'inference/{name}.py' for name in ('gallery_index', 'matches')),
 ]
 

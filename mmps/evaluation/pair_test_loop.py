@@ -41,6 +41,7 @@ from .person_search_metric import PersonSearchMetric, unpack
 from .plain_pass import chunk_files, chunks, read_records, write_records
 from .records import gather
 from .report import write_json
+from .stored_pairs import note_test_set
 from .units import Unit, cut, run_units, unit_size
 
 
@@ -199,6 +200,10 @@ class PairTestLoop(BaseLoop):
         claims = Claims(store.folder / 'claims', self.stale_after)
         with claims, self.pictures() as pictures:
             result = self._result_file(store, claims)
+            if get_dist_info()[0] == 0:
+                note_test_set(
+                    store.folder, self.dataset.metainfo, store.identities
+                )
             plain = None
             to_run = wanted = self.wanted()
             if self.cascade_topk is not None:
