@@ -175,6 +175,6 @@ def _what_is_missing(
             'that of the test'
         )
     return (
-        f'{text}; complete: {there or "no protocol"}. A cascade or num_queries '
-        'leaves pairs out: test without them'
+        f'{text}; complete: {there or "no protocol"}. A cascade or '
+        'num_queries leaves pairs out: test without them'
     )
