@@ -342,6 +342,7 @@ def run(args: argparse.Namespace, folder: Path) -> None:
         torch.set_num_threads(args.threads)
     options = parse_options(args.cfg_options)
     cfg = load_config(args.config, cfg_options=options)
+    cfg.test_evaluator.protocols = [args.protocol]
     if args.pictures:
         data = cfg.test_dataloader.dataset
         data.data_root = enlarge(data.data_root, args.pictures, folder)

@@ -79,7 +79,7 @@ def note_test_set(folder: Path, meta: Mapping, identities: Identities) -> None:
     write_npz(file, {**arrays, 'meta': meta_entry(TEST_SET, notes)})
 
 
-def read_test_set(file: Path) -> SearchSet:
+def read_search_set(file: Path) -> SearchSet:
     """Inverse of ``note_test_set``."""
     return read_npz(
         file,
@@ -127,29 +127,41 @@ def score_stored(
             f'{folder} has no findings of pairs; a test of a query-guided '
             'network leaves them in <work_dir>/pairs/<network>'
         )
-    test_set = read_test_set(files[-1])
-    asked = select(test_set.protocols, protocols)
-    store = PairStore(folder, test_set.identities, det_thr)
-    wanted = images_to_search(asked, len(test_set.image_names))
-    files, too_high = store.usable(wanted)
-    found = by_query(store.read(files, wanted), wanted)
-    missing = {
-        name: _missing(protocol, found, len(test_set.image_names), name)
-        for name, protocol in asked.items()
-    }
-    complete = {
-        name: protocol for name, protocol in asked.items() if not missing[name]
-    }
-    if not complete or (protocols is not None and any(missing.values())):
+    sets = [read_search_set(file) for file in reversed(files)]
+    known = {n: p for s in reversed(sets) for n, p in s.protocols.items()}
+    left = set(select(known, protocols))
+    scored, missing, too_high = Scored({}, []), {}, 0
+    for searched in sets:  # of the last test first
+        store = PairStore(folder, searched.identities, det_thr)
+        asked = {n: p for n, p in searched.protocols.items() if n in left}
+        wanted = images_to_search(asked, len(searched.image_names))
+        usable, above = store.usable(wanted)
+        too_high += above
+        found = by_query(store.read(usable, wanted), wanted)
+        lacks = {
+            name: _missing(protocol, found, len(searched.image_names), name)
+            for name, protocol in asked.items()
+        }
+        missing = {**lacks, **missing}
+        complete = {n: p for n, p in asked.items() if not lacks[n]}
+        left -= complete.keys()
+        more = score_findings(
+            found,
+            complete,
+            searched.queries,
+            searched.image_names,
+            duplicates=duplicates,
+            cws=cws,
+        )
+        scored = Scored(
+            {**scored.result, **more.result}, scored.queries + more.queries
+        )
+    if not scored.result or (protocols is not None and left):
+        missing = {
+            n: 0 if n not in left else num for n, num in missing.items()
+        }
         raise ValueError(_what_is_missing(folder, missing, too_high, det_thr))
-    return score_findings(
-        found,
-        complete,
-        test_set.queries,
-        test_set.image_names,
-        duplicates=duplicates,
-        cws=cws,
-    )
+    return scored
 
 
 def _missing(

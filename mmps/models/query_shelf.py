@@ -58,8 +58,10 @@ class QueryShelf:
         return state
 
     def _keep(self, kept: dict, query: int, value, size: int) -> bool:
-        """Keep a value if it fits; others that are not wanted make room."""
-        while self.nbytes + size > self.limit and self._drop():
+        """Keep a value if it fits, after dropping what matters less."""
+        while self.nbytes + size > self.limit and self._drop(
+            all_states=kept is self._items
+        ):
             pass
         if self.nbytes + size > self.limit:
             return False
@@ -67,16 +69,23 @@ class QueryShelf:
         self.nbytes += size
         return True
 
-    def _drop(self) -> bool:
-        """Drop something that is not wanted; False if there is nothing."""
-        for query in self._states:
-            if query not in self._wanted:
-                self.nbytes -= self._states.pop(query).nbytes
-                return True
-        for query in self._items:
-            if query not in self._wanted:
-                self.nbytes -= size_of_item(self._items.pop(query))
-                return True
+    def _drop(self, all_states: bool) -> bool:
+        """Drop something; False if there is nothing that may go.
+
+        What is not wanted goes first, then, for a picture, any state.
+        """
+        for kept, size in (
+            (self._states, lambda state: state.nbytes),
+            (self._items, size_of_item),
+        ):
+            for query in kept:
+                if query not in self._wanted:
+                    self.nbytes -= size(kept.pop(query))
+                    return True
+        if all_states and self._states:
+            _, state = self._states.popitem()
+            self.nbytes -= state.nbytes
+            return True
         return False
 
 

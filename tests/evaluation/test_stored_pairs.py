@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from mmps.evaluation.stored_pairs import read_test_set, score_stored
+from mmps.evaluation.stored_pairs import read_search_set, score_stored
 from tests.evaluation.pair_runs import (
     GALLERY,
     PROTOCOL,
@@ -43,7 +43,7 @@ def test_findings_are_scored_again(scored):
 def test_the_test_set_is_read_as_it_was_noted(scored):
     loop, _, folder = scored
     (file,) = folder.glob('test_set_*.npz')
-    noted, meta = read_test_set(file), loop.dataset.metainfo
+    noted, meta = read_search_set(file), loop.dataset.metainfo
     assert noted.image_names == meta['image_names']
     assert list(noted.protocols) == list(meta['protocols']) == BOTH
     for name, protocol in meta['protocols'].items():
@@ -69,6 +69,28 @@ def test_a_protocol_whose_pairs_are_missing_is_named(scored):
         score_stored(folder, det_thr=0.05, protocols=BOTH)
     with pytest.raises(ValueError, match=r'run at a det_thr above 0\.01'):
         score_stored(folder, det_thr=0.01)
+
+
+def test_protocols_of_several_tests_are_scored_together(
+    scored, runner, tmp_path_factory
+):
+    _, figures, _ = scored
+    folder = tmp_path_factory.mktemp('two')
+    for name in BOTH:
+        loop = make_loop(
+            runner,
+            folder,
+            evaluator=dict(protocols=[name]),
+            num_queries=None,
+        )
+        meta = loop.dataset._metainfo  # as if the data set had read no other
+        meta['protocols'] = {name: meta['protocols'][name]}
+        last = loop.run()
+    result = score_stored(loop.store().folder, det_thr=0.05).result
+    assert {key.split('/')[0] for key in result} == set(BOTH)
+    for key, value in result.items():
+        expected = figures if key in figures else last
+        assert value == pytest.approx(expected[key], abs=1e-6)
 
 
 def test_a_part_of_the_queries_is_no_protocol(make):

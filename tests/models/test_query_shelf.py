@@ -81,3 +81,12 @@ def test_other_queries_make_room(shelf, pictures, made):
     use(kept, pictures, [2, 3])
     assert pictures.read == made == [1, 2, 3]
     assert kept.nbytes == 2 * (PICTURE + STATE)
+
+
+def test_states_make_room_for_pictures(shelf, pictures, made):
+    kept = shelf(2 * 5 + 1.5)
+    use(kept, pictures, [1, 2])
+    assert kept.nbytes == 2 * (PICTURE + STATE)
+    use(kept, pictures, [1, 2, 3, 4])
+    assert pictures.read == [1, 2, 3, 4]
+    assert kept.nbytes == 4 * PICTURE + STATE
