@@ -20,14 +20,14 @@ from tests.ranks import run_mortal_ranks
 DIES, SLOW = 0, 3
 #: Seconds that a pair takes at least: sleep, so that the load of the machine
 #: hardly counts.
-PAIR = 0.05
+PAIR = 0.1
 OPTIONS = dict(
     evaluator=dict(protocols=['occlusion', 'low-resolution']),
     num_queries=None,
     queries_at_once=5,
     unit_pairs=4,
     batch_size=4,
-    stale_after=3,
+    stale_after=8,
 )
 
 
