@@ -14,8 +14,6 @@ import heapq
 
 import numpy as np
 
-from mmps.evaluation.units import Unit, cut, unit_size
-
 #: Queries of a group (before) and of a block (now).
 BLOCK = 64
 
@@ -82,7 +80,7 @@ def shares_of_units(sizes: list[int], speeds: list[float]) -> list[int]:
     return shares
 
 
-def decodes(units: list[Unit]) -> int:
+def decodes(units: list) -> int:
     """Gallery images that are decoded, each once for a unit."""
     return sum(len(np.unique(unit.images)) for unit in units)
 
@@ -118,6 +116,8 @@ def main() -> None:
     )
     parser.add_argument('--processes', type=int, nargs='+', default=[8, 64])
     args = parser.parse_args()
+    from mmps.evaluation.units import cut, unit_size
+
     print(
         '| test | processes | before: pairs of a process | after | apart | '
         'units | one 10 times slower: the others | it |'

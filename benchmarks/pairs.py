@@ -299,31 +299,34 @@ def shares(loop, galleries: dict) -> dict[str, float]:
     return {stage: seconds / total for stage, seconds in parts}
 
 
-def enlarge(root: str, size: tuple[int, int], folder: Path) -> str:
-    """A copy of a data set whose pictures are larger, with a camera's noise.
+def enlarge(
+    root: str, size: tuple[int, int], folder: Path, names: set[str]
+) -> None:
+    """A copy of a data set with larger pictures, with a camera's noise.
 
     Args:
         root: Of the data set.
         size: Width and height.
         folder: Where the copy goes.
+        names: Of the pictures to enlarge; the others are the same.
     """
     import cv2
     import numpy as np
 
     draw = np.random.default_rng(0)
     noise = draw.normal(0, 4, (*size[::-1], 3))
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 90]
     for source in Path(root).rglob('*'):
-        target = folder / source.relative_to(root)
         if source.is_dir():
             continue
+        target = folder / source.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if source.suffix != '.jpg':
+        if source.name not in names:
             target.symlink_to(source.resolve())
             continue
         pixels = cv2.resize(cv2.imread(str(source)), size)
         pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
-        cv2.imwrite(str(target), pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    return str(folder)
+        cv2.imwrite(str(target), pixels, quality)
 
 
 def main() -> None:
@@ -336,18 +339,20 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     import numpy as np
     import torch
 
-    from mmps.apis import load_config, load_pair_loop, parse_options
+    from mmps.apis import (
+        build_dataset,
+        load_config,
+        load_pair_loop,
+        parse_options,
+    )
 
     if args.threads:
         torch.set_num_threads(args.threads)
     options = parse_options(args.cfg_options)
     cfg = load_config(args.config, cfg_options=options)
     cfg.test_evaluator.protocols = [args.protocol]
-    if args.pictures:
-        data = cfg.test_dataloader.dataset
-        data.data_root = enlarge(data.data_root, args.pictures, folder)
-    loop = load_pair_loop(cfg, args.checkpoint)
-    protocol = loop.dataset.metainfo['protocols'][args.protocol]
+    meta = build_dataset(cfg, 'test').metainfo
+    protocol = meta['protocols'][args.protocol]
     galleries = {
         int(query): np.unique(gallery.images)
         for query, gallery in zip(
@@ -358,6 +363,14 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     }
     if args.frames:
         galleries = dict.fromkeys(galleries, np.arange(args.frames))
+    if args.pictures:
+        images = {meta['queries'][query].image for query in galleries}
+        images.update(*(part.tolist() for part in galleries.values()))
+        names = {meta['image_names'][image] for image in images}
+        data = cfg.test_dataloader.dataset
+        enlarge(data.data_root, args.pictures, folder, names)
+        data.data_root = str(folder)
+    loop = load_pair_loop(cfg, args.checkpoint)
     report = measure(loop, galleries, args.sample, args.rounds, args.readers)
     report['read_share_before'] = read_share(loop, galleries)
     report['shares'] = shares(loop, galleries)
