@@ -377,7 +377,7 @@ def test_a_step_on_pairs_at_full_width(depth):
     assert model.backbone.gates[0].fc2.bias.grad.any()
     for part in (
         model.backbone.gates[-1].fc1,
-        *(model.rpn_head.gate[0], model.rpn_head.qrpn_cls),
+        *(model.rpn_head.gate.fc1, model.rpn_head.qrpn_cls),
         *(model.roi_head.sim_head.fc, model.roi_head.oim_head.fc),
     ):
         assert part.weight.grad.any()

@@ -31,9 +31,9 @@ from .pair_states import (
     GalleryState,
     PairResult,
     QueryState,
-    batched,
     shapes_of,
 )
+from .qsse_resnet import Stream
 from .query_shelf import QueryShelf
 
 #: RoIs per call of conv5; bounds memory.
@@ -169,7 +169,8 @@ class PairSearcher:
         box = box.to(image).view(1, 4)
         sizes = [meta['img_shape'][:2]]
         if self.gated:
-            return QueryState(box, self.model.backbone.begin(image, sizes))
+            stream = self.model.backbone.begin(image, sizes, box)
+            return QueryState(box, stream)
         feats = self.model.backbone.alone(image, sizes)
         region = self.model.roi_head.bbox_roi_extractor(
             (feats,), bbox2roi([box])
@@ -315,8 +316,8 @@ class PairSearcher:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Gallery maps, RoI features of the queries, and what the RPN says."""
         query_map, gallery_map = self.model.backbone.continue_pairs(
-            batched([query.stream for query in queries]),
-            batched([gallery.stream for gallery in galleries]),
+            Stream.batch([query.stream for query in queries]),
+            Stream.batch([gallery.stream for gallery in galleries]),
         )
         regions = self.model.roi_head.bbox_roi_extractor(
             (query_map,), bbox2roi([query.box for query in queries])

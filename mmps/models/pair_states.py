@@ -8,13 +8,11 @@ Symbols used in this file:
     D           size of an embedding
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
-from .qsse_resnet import Mask, Stream
+from .qsse_resnet import Stream
 
 
 @dataclass
@@ -100,15 +98,3 @@ def shapes_of(query: QueryState, gallery: GalleryState) -> tuple:
     if gallery.stream is None:
         return tuple(gallery.feats.shape)
     return tuple(query.stream.x.shape), tuple(gallery.stream.x.shape)
-
-
-def batched(streams: Sequence[Stream]) -> Stream:
-    """One batch of single images of equal padded size."""
-    return Stream(
-        torch.cat([stream.x for stream in streams]),
-        torch.cat([stream.branch for stream in streams]),
-        Mask(
-            [size for stream in streams for size in stream.mask.sizes],
-            streams[0].mask.padded,
-        ),
-    )

@@ -111,7 +111,7 @@ class PersonSearchRCNN(TwoStageDetector):
             ``labels``, ``embeddings``) and with ``embeddings`` of the given
             boxes.
         """
-        feats = self.extract_feat(batch_inputs)
+        feats = self.feats_of(batch_inputs, batch_data_samples)
         proposals = self.rpn_head.predict(
             feats, batch_data_samples, rescale=False
         )
@@ -132,5 +132,13 @@ class PersonSearchRCNN(TwoStageDetector):
         """
         data = self.data_preprocessor(data, False)
         samples = data['data_samples']
-        self.roi_head.embed_given(self.extract_feat(data['inputs']), samples)
+        self.roi_head.embed_given(
+            self.feats_of(data['inputs'], samples), samples
+        )
         return samples
+
+    def feats_of(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList
+    ) -> tuple[Tensor]:
+        """C4 map of images whose padding the samples tell."""
+        return self.extract_feat(batch_inputs)

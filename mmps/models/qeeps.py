@@ -13,6 +13,7 @@ from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox2roi
 from torch import Tensor
 
+from .guidance import spread
 from .pair_search import PairSearcher
 from .person_search_rcnn import PersonSearchRCNN
 
@@ -32,8 +33,8 @@ class QEEPS(PersonSearchRCNN):
     (``collate_pairs``). Their samples have ``pair_identity`` in the metainfo,
     the identity row that both share.
 
-    Single images (``predict``) are treated as by the plain network that it
-    extends: without gates, QRPN and QSimNet.
+    Single images (``predict``) pass neither QRPN nor QSimNet; which gates
+    they get is ``backbone.single``.
     """
 
     def __init__(self, **kwargs) -> None:
@@ -55,8 +56,10 @@ class QEEPS(PersonSearchRCNN):
 
         Returns:
             ``loss_rpn_cls``, ``loss_rpn_bbox``, ``loss_qrpn_cls``,
-            ``loss_cls``, ``loss_bbox``, ``loss_oim``, ``loss_oim_query``,
-            ``loss_sim`` and ``acc`` (percent, no loss).
+            ``loss_cls``, ``loss_bbox``, ``loss_oim``, ``loss_oim_query`` and
+            ``loss_sim``; ``acc`` (percent) and what shows that the network
+            looks at its query (``guidance.py``): ``gate_spread``,
+            ``qrpn_order``, ``qsim_order``.
 
         Raises:
             ValueError: The batch holds no pairs, or an image of a pair does
@@ -72,10 +75,13 @@ class QEEPS(PersonSearchRCNN):
         )
         boxes = [people_wanted(s)[:1] for s in queries]
         targets = [people_wanted(s) for s in gallery]
+        averages = []
         query_map, gallery_map = self.backbone.forward_pairs(
             batch_inputs[:half],
             batch_inputs[half:],
             (image_sizes(queries), image_sizes(gallery)),
+            torch.cat(boxes),
+            averages,
         )
         regions = self.roi_head.bbox_roi_extractor(
             (query_map,), bbox2roi(boxes)
@@ -93,7 +99,19 @@ class QEEPS(PersonSearchRCNN):
                 feats, regions, proposals, gallery, wanted
             )
         )
+        if averages and half > 1:
+            gates = self.backbone.gates_of_queries(averages)
+            losses['gate_spread'] = torch.stack(
+                [spread(of_block) for of_block in gates]
+            ).mean()
         return losses
+
+    def feats_of(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList
+    ) -> tuple[Tensor]:
+        """C4 map of single images, see ``QSSEResNet.single``."""
+        sizes = image_sizes(batch_data_samples)
+        return (self.backbone.alone(batch_inputs, sizes),)
 
     def pair_searcher(self, score_thr: float, cache_mb: float):
         """Return what runs pairs at test time, with a bounded cache."""

@@ -18,7 +18,9 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from .anchor_choice import others_first, select_anchors
+from .guidance import mean_of_known, people_scores, query_order
 from .person_search_rpn_head import PersonSearchRPNHead, per_anchor
+from .query_gate import Gate, hidden_units
 from .sampled_boxes import mean_over_ranks
 
 
@@ -26,8 +28,8 @@ from .sampled_boxes import mean_over_ranks
 class QRPNHead(PersonSearchRPNHead):
     """An RPN with a second score per anchor: is this the query's person?
 
-        gate  = sigmoid(W4 ReLU(W3 GAP(r_q)))       over the C channels
-        score = conv1x1(ReLU(conv3x3(gate * F_g)))  one per anchor, no box
+        gate  = 2 sigmoid(W4 ReLU(W3 norm(GAP(r_q))))    over the C channels
+        score = conv1x1(ReLU(conv3x3(gate * F_g)))       one per anchor, no box
 
     r_q is the RoI feature of the query's box on its own C4 map. Proposals
     come in the order of p_rpn + p_qrpn, with the boxes of the RPN. Anchors are
@@ -36,7 +38,9 @@ class QRPNHead(PersonSearchRPNHead):
 
     Args:
         query_guided: Whether there is a QRPN; False is the plain RPN.
+        gate: Its form, 'centred' or the 'paper' 's, see ``Gate``.
         reduction: Of the gate's hidden layer.
+        min_hidden: Its units, at least.
         merge: 'sum' of both probabilities or their 'product'. The paper
             leaves this open; the sum is this project's choice.
         query_channels: Of the 3x3 convolution; None as in the RPN.
@@ -53,7 +57,9 @@ class QRPNHead(PersonSearchRPNHead):
         self,
         *,
         query_guided: bool = True,
+        gate: str = 'centred',
         reduction: int = 16,
+        min_hidden: int = 32,
         merge: str = 'sum',
         query_channels: int | None = None,
         other_people_first: bool = False,
@@ -66,7 +72,8 @@ class QRPNHead(PersonSearchRPNHead):
                 f"merge must be 'sum' or 'product', got {merge!r}"
             )
         self.query_guided = query_guided
-        self.reduction = reduction
+        self.gate_form = gate
+        self.reduction, self.min_hidden = reduction, min_hidden
         self.query_channels = query_channels
         super().__init__(**kwargs)
         self.merge = merge
@@ -84,16 +91,27 @@ class QRPNHead(PersonSearchRPNHead):
         super()._init_layers()
         if not self.query_guided:
             return
-        hidden = max(self.in_channels // self.reduction, 1)
-        self.gate = nn.Sequential(
-            nn.Linear(self.in_channels, hidden),
-            nn.ReLU(inplace=True),
-            nn.Linear(hidden, self.in_channels),
-            nn.Sigmoid(),
+        hidden = hidden_units(
+            self.in_channels, self.reduction, self.min_hidden
+        )
+        self.gate = Gate(
+            self.in_channels, self.in_channels, hidden, self.gate_form
         )
         channels = self.query_channels or self.feat_channels
         self.qrpn_conv = nn.Conv2d(self.in_channels, channels, 3, padding=1)
         self.qrpn_cls = nn.Conv2d(channels, self.num_base_priors, 1)
+
+    def init_weights(self) -> None:
+        """As the RPN's, which starts near zero (std 0.01); QRPN with Kaiming.
+
+        The query score must part people who look alike to the RPN, and does
+        so far sooner from a start of full size (docs/qeeps.md).
+        """
+        super().init_weights()
+        if self.query_guided:
+            for conv in (self.qrpn_conv, self.qrpn_cls):
+                nn.init.kaiming_normal_(conv.weight)
+                nn.init.zeros_(conv.bias)
 
     def query_scores(self, feats: Tensor, query: Tensor) -> Tensor:
         """Score every anchor against the query.
@@ -105,7 +123,7 @@ class QRPNHead(PersonSearchRPNHead):
         Returns:
             (B, H * W * A) logits in mmdet's anchor order.
         """
-        gated = feats * self.gate(query)[:, :, None, None]
+        gated = (feats * self.gate(query)[:, :, None, None]).to(feats.dtype)
         logits = self.qrpn_cls(self.qrpn_conv(gated).relu())
         return per_anchor(logits, 1).view(len(feats), -1)
 
@@ -128,8 +146,9 @@ class QRPNHead(PersonSearchRPNHead):
             proposal_cfg: ``nms_pre``, ``nms``, ``max_per_img``.
 
         Returns:
-            ``loss_rpn_cls``, ``loss_rpn_bbox`` and ``loss_qrpn_cls``; the
-            proposals of every gallery image.
+            ``loss_rpn_cls``, ``loss_rpn_bbox``, ``loss_qrpn_cls`` and, where
+            a gallery image shows other people, ``qrpn_order`` (no loss: see
+            ``query_order``); the proposals of every gallery image.
         """
         scores, deltas = self(feats)
         losses, _ = self.loss_of_outputs(
@@ -142,9 +161,13 @@ class QRPNHead(PersonSearchRPNHead):
             )
             return losses, proposals
         logits = self.query_scores(feats[0], query)
+        shape = feats[0].shape[-2:]
         losses['loss_qrpn_cls'] = self._query_loss(
-            logits, targets, feats[0].shape[-2:], batch_data_samples
+            logits, targets, shape, batch_data_samples
         )
+        order = self.query_order(logits, shape, batch_data_samples)
+        if order is not None:
+            losses['qrpn_order'] = order
         proposals = self.propose(
             *self.decode(scores[0], deltas[0], metas), logits, proposal_cfg
         )
@@ -192,6 +215,37 @@ class QRPNHead(PersonSearchRPNHead):
         )
         count = mean_over_ranks(len(chosen), logits.device)
         return self.query_weight * loss / max(count, 1)
+
+    @torch.no_grad()
+    def query_order(
+        self,
+        logits: Tensor,
+        shape: tuple[int, int],
+        batch_data_samples: SampleList,
+    ) -> Tensor | None:
+        """How often the query's person scores above another of the image.
+
+        Args:
+            logits: (B, H * W * A).
+            shape: H and W.
+            batch_data_samples: Of the gallery images, with ``pair_identity``
+                and ``gt_instances`` in input pixels.
+
+        Returns:
+            Mean over the images that show the person and somebody else, None
+            if there is none.
+        """
+        metas = [sample.metainfo for sample in batch_data_samples]
+        anchors, _ = self.get_anchors([shape], metas, logits.device)
+        orders = []
+        for pair, sample in enumerate(batch_data_samples):
+            people = sample.gt_instances
+            scores = people_scores(
+                logits[pair].float(), anchors[pair][0], people.bboxes
+            )
+            wanted = people.instances_ids == sample.pair_identity
+            orders.append(query_order(scores, wanted))
+        return mean_of_known(orders)
 
     def merged(self, scores: Tensor, query_logits: Tensor) -> Tensor:
         """Probability of a person and of the query's person, put together."""

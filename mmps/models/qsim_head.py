@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mmps.structures import BACKGROUND
 
+from .guidance import mean_of_known, query_order
 from .sampled_boxes import mean_over_ranks
 
 
@@ -69,7 +70,9 @@ class QSimHead(BaseModule):
             wanted: (R,) long; identity row of the query.
 
         Returns:
-            ``loss_sim``, a scalar.
+            ``loss_sim``, a scalar; where somebody else is among the sampled
+            RoIs, ``qsim_order`` (no loss): how often an RoI of the query's
+            person is more similar than one of somebody else.
         """
         rows = self.sample(ids, wanted)
         if self.training and len(rows) == 1:  # no statistics of one
@@ -78,7 +81,23 @@ class QSimHead(BaseModule):
         same = (ids[rows] == wanted[rows]).long()
         count = mean_over_ranks(len(rows), logits.device)
         loss = F.cross_entropy(logits, same, reduction='sum')
-        return dict(loss_sim=self.loss_weight * loss / max(count, 1))
+        losses = dict(loss_sim=self.loss_weight * loss / max(count, 1))
+        order = self.order(logits.detach(), ids[rows], wanted[rows])
+        if order is not None:
+            losses['qsim_order'] = order
+        return losses
+
+    @staticmethod
+    def order(logits: Tensor, ids: Tensor, wanted: Tensor) -> Tensor | None:
+        """``order_share`` of (n, 2) logits, mean over the persons wanted."""
+        people = ids != BACKGROUND
+        margin = logits[:, 1] - logits[:, 0]
+        orders = [
+            query_order(margin[asked], (ids == person)[asked])
+            for person in wanted.unique()
+            for asked in [people & (wanted == person)]
+        ]
+        return mean_of_known(orders)
 
     def sample(self, ids: Tensor, wanted: Tensor) -> Tensor:
         """Rows of all positives, and of at most so many negatives.

@@ -6,8 +6,7 @@ Symbols used in this file:
     r           reduction of the gate's hidden layer
 
 Source: Munjal et al., "Query-guided End-to-End Person Search", CVPR 2019,
-section 3.2 (QSSE-Net), after Hu et al., "Squeeze-and-Excitation Networks",
-CVPR 2018.
+section 3.2 (QSSE-Net).
 """
 
 from collections.abc import Sequence
@@ -19,58 +18,19 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from .pairable import check_pairable
+from .query_gate import QuerySqueezeGate, hidden_units
 
 #: Height and width of each image inside its padding, in input pixels.
 Sizes = Sequence[tuple[int, int]]
-
-
-class QuerySqueezeGate(nn.Module):
-    """One gate per channel from both images of a pair.
-
-        z_q = GAP(u_q), z_g = GAP(u_g)
-        s = sigmoid(W2 ReLU(W1 [z_q ; z_g])),  u_q <- s u_q,  u_g <- s u_g
-
-    Args:
-        channels: C.
-        reduction: r; the hidden layer has C / r units, at least one.
-        shared: Whether both images get one gate; else W2 gives two (the paper
-            leaves this open, one gate is this project's choice).
-        gate_bias: Start of W2's bias; 0 weight with a bias of 4 starts at
-            gates of 0.98. None keeps PyTorch's start, as the paper's author
-            does: gates near 0.5, which halve the branches of a trained
-            network.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        reduction: int = 16,
-        shared: bool = True,
-        gate_bias: float | None = None,
-    ) -> None:
-        super().__init__()
-        hidden = max(channels // reduction, 1)
-        self.fc1 = nn.Linear(2 * channels, hidden)
-        self.fc2 = nn.Linear(hidden, channels if shared else 2 * channels)
-        self.shared = shared
-        if gate_bias is not None:
-            nn.init.zeros_(self.fc2.weight)
-            nn.init.constant_(self.fc2.bias, gate_bias)
-
-    def forward(self, query: Tensor, gallery: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C) averages of both images to two gates (B, C) in (0, 1)."""
-        hidden = self.fc1(torch.cat([query, gallery], dim=1)).relu()
-        gate = self.fc2(hidden).sigmoid()
-        return (gate, gate) if self.shared else tuple(gate.chunk(2, dim=1))
 
 
 @MODELS.register_module()
 class QSSEResNet(ResNet):
     """ResNet on pairs, in lock-step, with a gate in every residual block.
 
-    ``forward`` is the plain ResNet on single images, gates left out;
-    ``forward_pairs`` is QSSE-Net. The weights of a plain ResNet fit; the
-    gates (``gates.*``, in the order of the blocks) come on top.
+    ``forward_pairs`` is QSSE-Net. Single images (``forward``, ``alone``) have
+    no query; see ``single``. The weights of a plain ResNet fit; the gates
+    (``gates.*``, in the order of the blocks) come on top.
 
     What is outside an image, in the padding of its batch, is held at zero
     before every convolution and left out of the averages, so that an image
@@ -81,9 +41,16 @@ class QSSEResNet(ResNet):
     Args:
         gated: Whether there are gates; False is the plain network on both
             images.
+        gate: Their form, 'centred' or the 'paper' 's, see ``Gate``.
         reduction: r of the gates.
+        min_hidden: Hidden units of a gate, at least.
         shared_gate: Whether both images of a pair get the same gate.
-        gate_bias: See ``QuerySqueezeGate``.
+        query_pool: What of the query image is averaged: its 'scene', as in
+            the paper, or the 'box' of its person. The average of a scene
+            says little about one of its people.
+        single: Gates of a single image: those that it gets as its own query
+            ('self'), those of the average query of the training ('mean'), or
+            'none', a network that was never trained (docs/qeeps.md).
         kwargs: Of mmdet's ``ResNet``, but those that pairs would not heed:
             see ``check_pairable``.
     """
@@ -92,20 +59,41 @@ class QSSEResNet(ResNet):
         self,
         *,
         gated: bool = True,
+        gate: str = 'centred',
         reduction: int = 16,
+        min_hidden: int = 32,
         shared_gate: bool = True,
-        gate_bias: float | None = None,
+        query_pool: str = 'box',
+        single: str = 'self',
         **kwargs,
     ) -> None:
         check_pairable(**kwargs)
         super().__init__(**kwargs)
+        for name, value, known in (
+            ('query_pool', query_pool, ('box', 'scene')),
+            ('single', single, ('none', 'self', 'mean')),
+        ):
+            if value not in known:
+                raise ValueError(
+                    f'{name} must be one of {known}, got {value!r}'
+                )
+        if gate == 'paper' and single == 'mean':
+            raise ValueError(
+                "single='mean' needs the mean query that gate='centred' "
+                "keeps; with gate='paper' choose 'none' or 'self'"
+            )
         self.gated = gated
+        self.query_pool = query_pool
+        self.single = single
         if gated:
             self.gates = nn.ModuleList(
                 QuerySqueezeGate(
-                    out_channels(block), reduction, shared_gate, gate_bias
+                    channels,
+                    hidden_units(channels, reduction, min_hidden),
+                    shared_gate,
+                    gate,
                 )
-                for block in self.blocks()
+                for channels in map(out_channels, self.blocks())
             )
 
     def blocks(self) -> list[nn.Module]:
@@ -114,8 +102,17 @@ class QSSEResNet(ResNet):
             block for name in self.res_layers for block in getattr(self, name)
         ]
 
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        """(B, 3, H, W) single images, not padded, to their C4 maps."""
+        return (self.alone(x, [tuple(x.shape[-2:])] * len(x)),)
+
     def forward_pairs(
-        self, query: Tensor, gallery: Tensor, sizes: tuple[Sizes, Sizes]
+        self,
+        query: Tensor,
+        gallery: Tensor,
+        sizes: tuple[Sizes, Sizes],
+        boxes: Tensor,
+        averages: list | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Run both images of every pair.
 
@@ -123,45 +120,105 @@ class QSSEResNet(ResNet):
             query: (B, 3, H, W).
             gallery: (B, 3, H', W').
             sizes: Of the query images and of the gallery images.
+            boxes: (B, 4) of the queries, in input pixels.
+            averages: See ``continue_pairs``.
 
         Returns:
             Their C4 maps (B, C, H / 16, W / 16), zero outside the images.
         """
         return self.continue_pairs(
-            self.begin(query, sizes[0]), self.begin(gallery, sizes[1])
+            self.begin(query, sizes[0], boxes),
+            self.begin(gallery, sizes[1]),
+            averages,
         )
 
-    def begin(self, images: Tensor, sizes: Sizes) -> 'Stream':
-        """What does not depend on the other image: stem and first branch."""
+    def begin(
+        self, images: Tensor, sizes: Sizes, boxes: Tensor | None = None
+    ) -> 'Stream':
+        """What does not depend on the other image: stem and first branch.
+
+        Args:
+            images: (B, 3, H, W).
+            sizes: Of the images.
+            boxes: (B, 4) of queries, in input pixels; None for galleries.
+        """
         x = self.relu(self.norm1(self.conv1(images)))
         mask = Mask(sizes, images.shape[-2:])
         x = mask(self.maxpool(mask(x)))
-        return Stream(x, residual_branch(self.blocks()[0], x, mask), mask)
+        branch = residual_branch(self.blocks()[0], x, mask)
+        if self.query_pool == 'scene':
+            boxes = None
+        return Stream(x, branch, mask, boxes)
 
     def continue_pairs(
-        self, query: 'Stream', gallery: 'Stream'
+        self,
+        query: 'Stream',
+        gallery: 'Stream',
+        averages: list[tuple[Tensor, Tensor]] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """From ``begin`` of both images to their C4 maps."""
+        """From ``begin`` of both images to their C4 maps.
+
+        Args:
+            query: Of B pairs.
+            gallery: The same.
+            averages: Gets what the gate of each block was made of, (B, C) of
+                the queries and of the gallery images, without gradient.
+        """
         for number, block in enumerate(self.blocks()):
             if number:
                 query, gallery = query.through(block), gallery.through(block)
             gates = (None, None)
             if self.gated:
-                gates = self.gates[number](query.average(), gallery.average())
+                both = query.average(), gallery.average()
+                gates = self.gates[number](*both)
+                if averages is not None:
+                    averages.append(tuple(z.detach() for z in both))
             query, gallery = (
                 stream.add(block, gate)
                 for stream, gate in zip((query, gallery), gates, strict=True)
             )
         return query.x, gallery.x
 
+    @torch.no_grad()
+    def gates_of_queries(
+        self, averages: Sequence[tuple[Tensor, Tensor]], gallery: int = 0
+    ) -> list[Tensor]:
+        """Gates of one gallery image, for each query of a batch.
+
+        Args:
+            averages: Of ``continue_pairs``.
+            gallery: Position of the gallery image in the batch.
+
+        Returns:
+            (B, C) for each block.
+        """
+        found = []
+        for gate, (query, images) in zip(self.gates, averages, strict=True):
+            image = images[gallery].expand_as(query)
+            gates = gate.look(torch.cat([query, image], dim=1))
+            found.append(gates[:, -images.shape[1] :])
+        return found
+
     def alone(self, images: Tensor, sizes: Sizes) -> Tensor:
-        """C4 map of single images without any gate, padding held at zero."""
+        """C4 map of single images, padding held at zero; see ``single``."""
         stream = self.begin(images, sizes)
         for number, block in enumerate(self.blocks()):
             if number:
                 stream = stream.through(block)
-            stream = stream.add(block, None)
+            stream = stream.add(block, self._single_gate(number, stream))
         return stream.x
+
+    def _single_gate(self, number: int, stream: 'Stream') -> Tensor | None:
+        """(B, C) gate of a block for images without a query."""
+        if not self.gated or self.single == 'none':
+            return None
+        average = stream.average()
+        query = average
+        if self.single == 'mean':
+            channels = average.shape[1]
+            query = self.gates[number].norm.mean[:channels]
+            query = query.to(average).expand_as(average)
+        return self.gates[number](query, average)[1]
 
 
 class Mask:
@@ -205,10 +262,6 @@ class Mask:
         inside = self.inside(x)
         return (x * inside).sum(dim=(2, 3)) / inside.sum(dim=(2, 3))
 
-    def repeat(self, times: int) -> 'Mask':
-        """Of one image, for a batch of its copies."""
-        return Mask(self.sizes * times, self.padded)
-
 
 @dataclass(frozen=True)
 class Stream:
@@ -218,19 +271,41 @@ class Stream:
         x: (B, C, h, w) input of a block, zero outside the images.
         branch: The residual branch of that block, before gate and addition.
         mask: Of the images.
+        boxes: (B, 4) in input pixels, where averages are taken; None for
+            whole images.
     """
 
     x: Tensor
     branch: Tensor
     mask: Mask
+    boxes: Tensor | None = None
+
+    @classmethod
+    def batch(cls, streams: Sequence['Stream']) -> 'Stream':
+        """One batch of single images of equal padded size."""
+        boxes = None
+        if streams[0].boxes is not None:
+            boxes = torch.cat([stream.boxes for stream in streams])
+        return cls(
+            torch.cat([stream.x for stream in streams]),
+            torch.cat([stream.branch for stream in streams]),
+            Mask(
+                [size for stream in streams for size in stream.mask.sizes],
+                streams[0].mask.padded,
+            ),
+            boxes,
+        )
 
     def through(self, block: nn.Module) -> 'Stream':
         """Compute the residual branch of the next block."""
         return replace(self, branch=residual_branch(block, self.x, self.mask))
 
     def average(self) -> Tensor:
-        """(B, C) of the branch."""
-        return self.mask.average(self.branch)
+        """(B, C) float32 of the branch."""
+        if self.boxes is None:
+            return self.mask.average(self.branch.float())
+        stride = stride_of(tuple(self.branch.shape[-2:]), self.mask.padded)
+        return box_average(self.branch.float(), self.boxes / stride)
 
     def add(self, block: nn.Module, gate: Tensor | None) -> 'Stream':
         """Gate the branch and add it; the branch is used up."""
@@ -239,19 +314,36 @@ class Stream:
             shortcut = block.downsample(self.x)
         branch = self.branch
         if gate is not None:
-            branch = branch * gate[:, :, None, None]
+            gated = branch * gate[:, :, None, None]
+            branch = gated.to(branch.dtype)  # of the autocast, if any
         return replace(
             self, x=self.mask(block.relu(branch + shortcut)), branch=None
         )
 
-    def repeat(self, times: int) -> 'Stream':
-        """Of one image, for a batch of its copies."""
-        expand = (times, -1, -1, -1)
-        return Stream(
-            self.x.expand(expand),
-            self.branch.expand(expand),
-            self.mask.repeat(times),
+
+def box_average(x: Tensor, boxes: Tensor) -> Tensor:
+    """Average a map over a box, cells counting by the part that is inside.
+
+    Args:
+        x: (B, C, h, w).
+        boxes: (B, 4) x1 y1 x2 y2 in cells.
+
+    Returns:
+        (B, C).
+    """
+
+    def inside(low: Tensor, high: Tensor, cells: int) -> Tensor:
+        start = torch.arange(cells, device=x.device, dtype=x.dtype)
+        part = torch.minimum(high[:, None], start + 1) - torch.maximum(
+            low[:, None], start
         )
+        part = part.clamp(min=0)
+        return part / part.sum(dim=1, keepdim=True).clamp(min=1e-6)
+
+    x1, y1, x2, y2 = boxes.to(x.dtype).unbind(dim=1)
+    rows = inside(y1, y2, x.shape[2])
+    columns = inside(x1, x2, x.shape[3])
+    return torch.einsum('bchw,bh,bw->bc', x, rows, columns)
 
 
 def residual_branch(block: nn.Module, x: Tensor, mask: Mask) -> Tensor:

@@ -27,6 +27,14 @@ KEYS = {
     'loss_oim_query',
     'loss_sim',
     'acc',
+    'gate_spread',
+    'qrpn_order',
+    'qsim_order',
+}
+#: without any guided part
+BASE = {
+    *('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'loss_bbox', 'acc'),
+    *('loss_oim', 'loss_oim_query'),
 }
 BOXES = [[10.0, 10, 40, 70], [50.0, 5, 90, 79], [70.0, 20, 100, 75]]
 ROIS = 16  # of each gallery image
@@ -113,7 +121,7 @@ def test_a_step_has_a_finite_loss_for_each_term_and_reaches_every_weight():
         'backbone.gates.0.fc1.weight',
         'backbone.gates.5.fc2.weight',
         'rpn_head.rpn_cls.weight',
-        'rpn_head.gate.0.weight',
+        'rpn_head.gate.fc1.weight',
         'rpn_head.qrpn_cls.weight',
         'roi_head.shared_head.layer4.0.conv1.weight',
         'roi_head.oim_head.fc.weight',
@@ -157,7 +165,10 @@ def test_embeddings_are_those_of_the_boxes_on_the_gated_maps():
     head = model.roi_head
     with torch.no_grad():
         query_map, _ = model.backbone.forward_pairs(
-            inputs[:2], inputs[2:], (sizes[:2], sizes[2:])
+            inputs[:2],
+            inputs[2:],
+            (sizes[:2], sizes[2:]),
+            torch.tensor(BOXES[:2]),
         )
         boxes = [[BOXES[0]], [BOXES[1]]]  # the first of two in the second
         rois = bbox2roi([torch.tensor(box) for box in boxes])
@@ -242,12 +253,16 @@ def test_a_plain_data_set_is_refused_with_the_way_out():
 @pytest.mark.parametrize(
     ('without', 'losses', 'weights'),
     [
-        (['gates'], set(), ('backbone.gates.',)),
-        (['qrpn'], {'loss_qrpn_cls'}, ('rpn_head.gate.', 'rpn_head.qrpn_')),
-        (['sim'], {'loss_sim'}, ('roi_head.sim_head.',)),
+        (['gates'], {'gate_spread'}, ('backbone.gates.',)),
+        (
+            ['qrpn'],
+            {'loss_qrpn_cls', 'qrpn_order'},
+            ('rpn_head.gate.', 'rpn_head.qrpn_'),
+        ),
+        (['sim'], {'loss_sim', 'qsim_order'}, ('roi_head.sim_head.',)),
         (
             ['gates', 'qrpn', 'sim'],
-            {'loss_qrpn_cls', 'loss_sim'},
+            KEYS - BASE,
             ('gates.', 'gate.', 'qrpn_', 'sim_head.'),
         ),
     ],
@@ -288,7 +303,7 @@ def test_without_any_part_the_gallery_has_the_losses_of_the_plain_network():
 
 
 def test_single_images_are_searched_as_by_the_plain_network():
-    model = make().eval()
+    model = make(**{'backbone.single': 'none'}).eval()
     plain = network(network_config(oim=True), seed=1).eval()
     missing, unexpected = plain.load_state_dict(
         model.state_dict(), strict=False
@@ -302,7 +317,7 @@ def test_single_images_are_searched_as_by_the_plain_network():
     def found(network):
         scenes = [
             scene(BOXES[:2], [0, 1], scale=1.5),
-            scene(BOXES[1:2], [2], shape=(80, 101), seed=1),
+            scene(BOXES[1:2], [2], seed=1),
         ]
         queries = InstanceData(bboxes=torch.tensor([[5.0, 5, 30, 60]]))
         scenes[0][1].query_instances = queries
@@ -325,3 +340,21 @@ def test_single_images_are_searched_as_by_the_plain_network():
                 ours.query_instances.embeddings,
                 stock.query_instances.embeddings,
             )
+
+
+def test_a_single_image_is_the_same_in_the_padding_of_a_batch():
+    model = make().eval()
+    # far from the border, where RoIAlign would see the zeros of the padding
+    small = scene(BOXES[:1], [2], shape=(80, 101), seed=1)
+    with torch.no_grad():
+        (alone,) = model.predict(*batch(model, small, training=False))
+        small = scene(BOXES[:1], [2], shape=(80, 101), seed=1)
+        large = scene(BOXES[:1], [1])
+        together = batch(model, large, small, training=False)
+        _, padded = model.predict(*together)
+    torch.testing.assert_close(
+        padded.gt_instances.embeddings,
+        alone.gt_instances.embeddings,
+        rtol=1e-4,
+        atol=1e-5,
+    )

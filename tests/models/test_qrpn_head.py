@@ -27,7 +27,7 @@ OTHER = [67.857, 17.642, 92.143, 78.358]
 def config(num=256, **options):
     model = model_config('qeeps/qeeps_r18_tiny')
     head = model.rpn_head
-    for name in ('reduction', 'num_samples', 'other_people_first'):
+    for name in ('num_samples', 'other_people_first'):
         head.pop(name)  # what is tested is the default
     head.update(in_channels=CHANNELS, feat_channels=6, **options)
     model.train_cfg.rpn.sampler.num = num
@@ -47,7 +47,9 @@ def make(num=256, seed=0, **options):
     nn.init.normal_(head.rpn_reg.weight, std=0.02)
     nn.init.normal_(head.rpn_reg.bias, std=0.02)
     if hasattr(head, 'gate'):
-        nn.init.constant_(head.gate[0].bias, 3.0)
+        nn.init.normal_(head.gate.norm.mean, std=0.3)
+        nn.init.uniform_(head.gate.norm.square, 0.5, 1.5)
+        head.gate.eval()  # statistics stay as they are
     return head
 
 
@@ -86,6 +88,7 @@ def gallery(*people, shapes=()):
             labels=torch.zeros(len(boxes), dtype=torch.long),
             instances_ids=torch.full((len(boxes),), UNLABELED),
         )
+        sample.set_metainfo(dict(pair_identity=7))
         samples.append(sample)
     return samples
 
@@ -243,17 +246,20 @@ def test_losses_of_the_rpn_stay_as_they_are():
 
 
 def test_query_scores_are_the_formula_anchor_by_anchor():
-    head = make(reduction=4)
+    head = make(reduction=4, min_hidden=1)
     (feats,), query = draw()
-    linear1, _, linear2, _ = head.gate
-    assert linear1.out_features == 2
+    gate = head.gate
+    assert gate.fc1.out_features == 2
+    spread = (gate.norm.square - gate.norm.mean**2 + 1e-6).sqrt()
     with torch.no_grad():
         got = head.query_scores(feats, query)
         assert got.shape == (2, ANCHORS)
         padded = F.pad(feats, (1, 1, 1, 1))
         for b in range(2):
-            hidden = (linear1.weight @ query[b] + linear1.bias).clamp(min=0)
-            s = 1 / (1 + (-linear2.weight @ hidden - linear2.bias).exp())
+            z = (query[b] - gate.norm.mean) / spread
+            hidden = (gate.fc1.weight @ z + gate.fc1.bias).clamp(min=0)
+            out = gate.fc2.weight @ hidden + gate.fc2.bias
+            s = 2 / (1 + (-out).exp())
             assert s.std() > 0.01
             for y in range(6):
                 for x in range(8):
@@ -271,16 +277,58 @@ def test_query_scores_are_the_formula_anchor_by_anchor():
 
 
 @pytest.mark.parametrize(
-    ('reduction', 'query_channels', 'hidden', 'channels'),
-    [(16, None, 1, 6), (2, 3, 4, 3)],
+    ('options', 'hidden', 'channels'),
+    [
+        ({}, 32, 6),
+        (dict(min_hidden=1), 1, 6),
+        (dict(reduction=2, min_hidden=1, query_channels=3), 4, 3),
+    ],
 )
-def test_widths_of_the_query_branch(
-    reduction, query_channels, hidden, channels
-):
-    head = make(reduction=reduction, query_channels=query_channels)
-    assert head.gate[0].out_features == hidden
+def test_widths_of_the_query_branch(options, hidden, channels):
+    head = make(**options)
+    assert head.gate.fc1.out_features == hidden
     assert head.qrpn_conv.out_channels == channels
     assert head.qrpn_cls.out_channels == BASES
+
+
+def test_a_fresh_query_branch_is_no_hundredth_of_its_input():
+    head, train_cfg, test_cfg = config()
+    head = MODELS.build(
+        dict(head, train_cfg=train_cfg.rpn, test_cfg=test_cfg.rpn)
+    )
+    head.init_weights()
+    # Kaiming keeps the size of what passes; the RPN's start makes it 0.01
+    for conv, fan_in in ((head.qrpn_conv, 9 * CHANNELS), (head.qrpn_cls, 6)):
+        expected = (2 / fan_in) ** 0.5
+        assert float(conv.weight.detach().std()) == pytest.approx(
+            expected, rel=0.4
+        )
+        assert not conv.bias.any()
+    start = head.rpn_conv.weight.detach().std()
+    assert float(start) == pytest.approx(0.01, rel=0.2)
+    _, query = draw()
+    assert torch.equal(head.gate(query), torch.ones(2, CHANNELS))
+
+
+@pytest.mark.parametrize(
+    ('wanted', 'order'), [([0], 1.0), ([1], 0.0), ([0, 1], None), ([], None)]
+)
+def test_the_log_says_whose_anchors_score_higher(wanted, order):
+    head = make()
+    (feats,), query = draw(1)
+    samples = gallery([QUERY, OTHER])
+    ids = samples[0].gt_instances.instances_ids
+    ids[wanted] = 7
+    logits = torch.full((1, ANCHORS), -3.0)
+    boxes = bbox_overlaps(anchor_list(head), torch.tensor([QUERY, OTHER]))
+    logits[0, boxes[:, 0] >= 0.5] = 1.0
+    logits[0, boxes[:, 1].argmax()] = 0.5
+    with mock.patch.object(head, 'query_scores', return_value=logits):
+        losses, _ = head.loss_pairs(
+            (feats,), query, [torch.tensor([QUERY])], samples, proposal_cfg()
+        )
+    got = losses.get('qrpn_order')
+    assert (got if got is None else float(got)) == order
 
 
 def test_merged_scores_are_written_out():

@@ -66,7 +66,7 @@ def test_value_and_gradient_are_the_formula_written_out(rois, training):
         gallery = unit_rows(8, seed=2).requires_grad_()
         if of == 'ours':
             losses = head.loss(query, gallery, ids, wanted)
-            assert list(losses) == ['loss_sim']
+            assert {'loss_sim'} <= losses.keys() <= {'loss_sim', 'qsim_order'}
             value = losses['loss_sim']
         else:
             value = 0.7 * slow_loss(head, query, gallery, same)
@@ -223,3 +223,15 @@ def test_hardly_any_roi_gives_a_finite_loss_and_a_gradient(
         assert tensor.grad.isfinite().all()
         assert bool(tensor.grad.any()) is bool(felt)
     assert torch.equal(head.norm.running_var, before)
+
+
+def test_the_log_says_who_is_more_similar():
+    margin = torch.tensor([2.0, 1.0, 3.0, 9.0, -1.0, 0.0])
+    logits = torch.stack([torch.zeros(6), margin], dim=1)
+    ids = torch.tensor([5, 6, UNLABELED, BACKGROUND, 5, 6])
+    wanted = torch.tensor([5, 5, 5, 5, 6, 6])
+    # for 5: above 6, below the one without a name; for 6: above 5
+    got = QSimHead.order(logits, ids, wanted)
+    assert float(got) == pytest.approx((0.5 + 1) / 2)
+    only = QSimHead.order(logits[:1], ids[:1], wanted[:1])
+    assert only is None

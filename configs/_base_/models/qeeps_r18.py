@@ -1,11 +1,12 @@
 # QEEPS18: OIM18 that sees pairs. All but the query-guided parts is read from a
-# trained OIM18 (load_from), which leaves nothing to take from ImageNet.
+# trained OIM18 (load_from), which leaves nothing to take from ImageNet. The
+# QRPN sees few easy anchors, or it never tells people apart (docs/qeeps.md).
 _base_ = './oim_r18.py'
 
 model = dict(
     type='QEEPS',
     backbone=dict(type='QSSEResNet', init_cfg=None),
-    rpn_head=dict(type='QRPNHead'),
+    rpn_head=dict(type='QRPNHead', num_samples=16, other_people_first=True),
     roi_head=dict(
         type='QEEPSRoIHead',
         shared_head=dict(init_cfg=None),

@@ -1,22 +1,4 @@
-# From a trained OIM network: two passes over 800 pairs, warm-up, then a
-# cosine. Not tuned.
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2, val_interval=2)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='PairTestLoop')
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=5e-4),
-    clip_grad=dict(max_norm=10.0),
-)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, begin=0, end=50, by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        begin=0,
-        end=2,
-        eta_min=0.0,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    ),
-]
-auto_scale_lr = dict(enable=False, base_batch_size=4)
+# As pairs_synth.py, for 400 iterations of 4 pairs. Not tuned.
+_base_ = './pairs.py'
+
+optim_wrapper = dict(optimizer=dict(lr=0.02))

@@ -1,0 +1,359 @@
+"""Train and test many networks, some of which start from or learn from others.
+
+A plan is a YAML file:
+
+    protocols: [G50, G100]       # figures to keep, with those of detection
+    runs:
+      oim18:
+        config: configs/oim/oim_r18_synth.py
+        seeds: [0]               # others take every seed that is asked for
+      qeeps18:
+        config: configs/qeeps/qeeps_r18_synth.py
+        start: oim18             # load_from
+        options: [model.backbone.gated=False]
+        test_options: [test_cfg.cascade_topk=30]
+      student:
+        config: configs/kd/oim_r18_oim50_synth.py
+        teacher: qeeps50         # of its FrozenLUTHook
+    tables:
+      ablation:
+        a row's label: qeeps18
+
+What a run gives is one small JSON file, kept where the plan says so that the
+next session goes on; a run whose file is there is not repeated. Weights stay
+in the work_dir; if those of a start or a teacher are gone, it is trained anew,
+from the same seed.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+TOOLS = Path(__file__).parents[1] / 'tools'
+_TEACHER = 'custom_hooks.0.teacher'
+#: Stands in the folder of a run whose training is over.
+_TRAINED = 'trained.json'
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network of a plan.
+
+    Attributes:
+        name: In the plan.
+        config: Path.
+        start: Run whose weights it starts from; None for the config's own.
+        teacher: Run whose lookup table it learns against; the same.
+        seeds: It has these alone; None for all that are asked for.
+        options: KEY=VALUE of the training and the test.
+        test_options: Of the test alone.
+    """
+
+    name: str
+    config: str
+    start: str | None = None
+    teacher: str | None = None
+    seeds: tuple[int, ...] | None = None
+    options: tuple[str, ...] = ()
+    test_options: tuple[str, ...] = ()
+
+    def seed_for(self, seed: int) -> int:
+        """The seed of this run that a run of ``seed`` builds on."""
+        if self.seeds is None or seed in self.seeds:
+            return seed
+        return self.seeds[0]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train, and how to show it.
+
+    Attributes:
+        runs: Name -> run, in the order in which they are run.
+        protocols: Names such as G50.
+        tables: Name -> label -> name of a run.
+    """
+
+    runs: dict[str, Run]
+    protocols: tuple[str, ...]
+    tables: dict[str, dict[str, str]]
+
+
+def read_plan(path: Path) -> Plan:
+    """Read and check a plan.
+
+    Raises:
+        ValueError: An unknown key or run, or a run before what it builds on.
+    """
+    content = yaml.safe_load(path.read_text())
+    unknown = content.keys() - {'protocols', 'runs', 'tables'}
+    if unknown:
+        raise ValueError(f'{path}: unknown {sorted(unknown)}')
+    runs = {}
+    for name, entry in content['runs'].items():
+        known = set(Run.__dataclass_fields__) - {'name'}
+        if wrong := entry.keys() - known:
+            raise ValueError(
+                f'{path}: run {name} has unknown {sorted(wrong)}; known are '
+                f'{sorted(known)}'
+            )
+        entry = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in entry.items()
+        }
+        runs[name] = Run(name, **entry)
+        for other in (runs[name].start, runs[name].teacher):
+            if other is not None and other not in list(runs)[:-1]:
+                raise ValueError(
+                    f'{path}: run {name} builds on {other!r}, which is not '
+                    'above it'
+                )
+    tables = content.get('tables', {})
+    for table, rows in tables.items():
+        if missing := set(rows.values()) - runs.keys():
+            raise ValueError(
+                f'{path}: table {table} shows unknown runs {sorted(missing)}'
+            )
+    return Plan(runs, tuple(content['protocols']), tables)
+
+
+class Campaign:
+    """Carries a plan out.
+
+    Args:
+        plan: What to run.
+        work: Folder of weights and logs.
+        results: Folder of what is kept.
+        amp: Train in mixed precision.
+    """
+
+    def __init__(
+        self, plan: Plan, work: Path, results: Path, amp: bool = False
+    ) -> None:
+        self.plan = plan
+        self.work = work
+        self.results = results
+        self.amp = amp
+
+    def run_all(
+        self,
+        seeds: Sequence[int],
+        only: Sequence[str] | None = None,
+        test: bool = True,
+    ) -> None:
+        """Run what is not done, seed after seed in the order of the plan.
+
+        Args:
+            seeds: Of the runs that have none of their own.
+            only: Names of runs; None for all.
+            test: Whether to test, or to train alone.
+
+        Raises:
+            ValueError: A run of ``only`` is not in the plan.
+        """
+        runs = self.plan.runs
+        if unknown := set(only or ()) - runs.keys():
+            raise ValueError(
+                f'no runs {sorted(unknown)} in the plan, which has '
+                f'{list(runs)}'
+            )
+        tasks = [
+            (name, seed)
+            for seed in seeds
+            for name, run in runs.items()
+            if (only is None or name in only) and run.seed_for(seed) == seed
+        ]
+        for number, (name, seed) in enumerate(tasks, 1):
+            if not test:
+                print(f'[{number}/{len(tasks)}] {self.weights(name, seed)}')
+                continue
+            result = self.run(name, seed)
+            figures = ', '.join(
+                f'{key} {100 * value:.1f}'
+                for key, value in result['figures'].items()
+                if key.endswith(('/mAP', '/top-1', '/AP'))
+            )
+            print(
+                f'[{number}/{len(tasks)}] {name} seed {seed}: {figures}',
+                flush=True,
+            )
+
+    def tables(self) -> str:
+        """All tables of the plan, of what has been run so far."""
+        parts = []
+        for title, rows in self.plan.tables.items():
+            results = {
+                label: [
+                    json.loads(file.read_text())
+                    for file in sorted(self.results.glob(f'{name}_seed*.json'))
+                ]
+                for label, name in rows.items()
+            }
+            parts.append(f'{title}\n\n{table(results, self.plan.protocols)}')
+        return '\n\n'.join(parts)
+
+    def result_file(self, name: str, seed: int) -> Path:
+        """Where the result of a run is kept."""
+        return self.results / f'{name}_seed{seed}.json'
+
+    def run(self, name: str, seed: int) -> dict:
+        """Train and test a run, or read what it gave before."""
+        file = self.result_file(name, seed)
+        if file.exists():
+            return json.loads(file.read_text())
+        run = self.plan.runs[name]
+        weights = self.weights(name, seed)
+        folder = weights.parent
+        trained = json.loads((folder / _TRAINED).read_text())
+        begin = time.time()
+        out = folder / 'result.json'
+        options = [*run.options, *run.test_options]
+        call(
+            *('test.py', folder, run.config, str(weights)),
+            *('--out', str(out)),
+            *(('--cfg-options', *options) if options else ()),
+        )
+        figures = {
+            key: value
+            for key, value in json.loads(out.read_text()).items()
+            if key.split('/')[0] in (*self.plan.protocols, 'det')
+        }
+        result = dict(
+            run=name,
+            seed=seed,
+            config=run.config,
+            options=list(run.options),
+            test_options=list(run.test_options),
+            amp=self.amp,
+            commit=dict(training=trained['commit'], test=commit()),
+            seconds=dict(
+                training=trained['seconds'], test=round(time.time() - begin)
+            ),
+            figures=figures,
+        )
+        write(file, json.dumps(result, indent=1) + '\n')
+        return result
+
+    def weights(self, name: str, seed: int) -> Path:
+        """Checkpoint of a run, trained or resumed if it is not there yet."""
+        run = self.plan.runs[name]
+        folder = self.work / f'{name}_seed{seed}'
+        done = folder / _TRAINED
+        if not done.exists():
+            options = [
+                f'randomness.seed={seed}',
+                'train_cfg.val_begin=100000',  # the test comes on its own
+                *run.options,
+            ]
+            for key, other in (
+                ('load_from', run.start),
+                (_TEACHER, run.teacher),
+            ):
+                if other is not None:
+                    other_seed = self.plan.runs[other].seed_for(seed)
+                    checkpoint = self.weights(other, other_seed).resolve()
+                    options.append(f'{key}={checkpoint}')
+            begin = time.time()
+            call(
+                *('train.py', folder, run.config, '--resume'),
+                *(['--amp'] if self.amp else []),
+                *('--cfg-options', *options),
+            )
+            last = (folder / 'last_checkpoint').read_text().strip()
+            trained = dict(
+                checkpoint=Path(last).name,
+                commit=commit(),
+                seconds=round(time.time() - begin),  # since the last resume
+            )
+            write(done, json.dumps(trained) + '\n')
+        return folder / json.loads(done.read_text())['checkpoint']
+
+
+def call(tool: str, work: Path, *arguments: str) -> None:
+    """Run a tool; its output goes to a file in the folder of the run.
+
+    Raises:
+        SystemExit: It failed; the message names the file.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    log = work / f'{tool}.log'
+    command = [sys.executable, str(TOOLS / tool), *arguments]
+    command += ['--work-dir', str(work)]
+    with log.open('w') as file:
+        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise SystemExit(f'{tool} failed, see {log}')
+
+
+def write(file: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f'{file.name}.{os.getpid()}.part')
+    part.write_text(text)
+    part.replace(file)
+
+
+def commit() -> str | None:
+    """The commit of the code, with a '+' if files were changed; None without
+    git."""
+    git = ('git', '-C', str(TOOLS.parent))
+    try:
+        head, changed = (
+            subprocess.run(
+                (*git, *command), capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for command in (
+                ('rev-parse', '--short', 'HEAD'),
+                ('status', '--porcelain', '--untracked-files=no'),
+            )
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + '+' * bool(changed)
+
+
+def table(rows: dict[str, Sequence[dict]], protocols: Sequence[str]) -> str:
+    """Markdown: mean and sample standard deviation over the seeds.
+
+    Args:
+        rows: Label -> results of its seeds.
+        protocols: Whose mAP and top-1 are shown; detection is where there is
+            any.
+    """
+    figures = {
+        f'{name} {figure}': f'{name}/{figure}'
+        for name in protocols
+        for figure in ('mAP', 'top-1')
+    }
+    if any('det/AP' in r['figures'] for found in rows.values() for r in found):
+        figures.update({'detection AP': 'det/AP', 'recall': 'det/recall'})
+    lines = [
+        '| network | seeds | ' + ' | '.join(figures) + ' |',
+        '| --- ' * (len(figures) + 2) + '|',
+    ]
+    for label, results in rows.items():
+        cells = [label, str(len(results))]
+        cells += [spread(results, key) for key in figures.values()]
+        lines.append('| ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines)
+
+
+def spread(results: Sequence[dict], key: str) -> str:
+    """Cell of a table, in percent; 'not run' without a result."""
+    values = [100 * r['figures'][key] for r in results if key in r['figures']]
+    if not results:
+        return 'not run'
+    if not values:
+        return '-'
+    cell = f'{statistics.mean(values):.1f}'
+    if len(values) > 1:
+        cell += f' ± {statistics.stdev(values):.1f}'
+    return cell

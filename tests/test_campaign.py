@@ -1,0 +1,210 @@
+import json
+
+import pytest
+
+from mmps import campaign
+from mmps.campaign import Campaign, Run, call, read_plan, spread, table
+
+PLAN = """
+protocols: [G50]
+runs:
+  start:
+    config: start.py
+    seeds: [0]
+  pairs:
+    config: pairs.py
+    start: start
+    options: [a.b=1]
+    test_options: [t=2]
+  student:
+    config: student.py
+    teacher: pairs
+tables:
+  of pairs:
+    the start: start
+    with pairs: pairs
+"""
+FIGURES = {'G50/mAP': 0.5, 'G50/top-1': 0.75, 'G100/mAP': 0.1, 'det/AP': 0.9}
+
+
+@pytest.fixture
+def plan(tmp_path):
+    file = tmp_path / 'plan.yml'
+    file.write_text(PLAN)
+    return read_plan(file)
+
+
+class Calls(list):
+    """Stands in for the tools: leaves behind what they would."""
+
+    def __call__(self, tool, work, *arguments):
+        self.append((tool, work.name, *arguments))
+        work.mkdir(parents=True, exist_ok=True)
+        if tool == 'train.py':
+            (work / 'last_checkpoint').write_text(f'{work}/epoch_2.pth\n')
+        else:
+            out = arguments[arguments.index('--out') + 1]
+            with open(out, 'w') as file:
+                json.dump(FIGURES, file)
+
+    def options(self, tool, folder):
+        (found,) = (c for c in self if c[:2] == (tool, folder))
+        return found[found.index('--cfg-options') + 1 :]
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    calls = Calls()
+    monkeypatch.setattr(campaign, 'call', calls)
+    return calls
+
+
+def make(plan, tmp_path, **options):
+    return Campaign(plan, tmp_path / 'work', tmp_path / 'results', **options)
+
+
+def test_a_plan_is_read(plan):
+    assert plan.protocols == ('G50',)
+    assert list(plan.runs) == ['start', 'pairs', 'student']
+    assert plan.runs['pairs'] == Run(
+        'pairs',
+        'pairs.py',
+        start='start',
+        options=('a.b=1',),
+        test_options=('t=2',),
+    )
+    assert plan.tables == {
+        'of pairs': {'the start': 'start', 'with pairs': 'pairs'}
+    }
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'message'),
+    [
+        ('teacher: pairs', 'teachr: pairs', r"student has unknown \['teachr'"),
+        ('teacher: pairs', 'teacher: later', "'later', which is not above"),
+        ('teacher: pairs', 'teacher: student', 'which is not above'),
+        ('with pairs: pairs', 'x: pair', r"shows unknown runs \['pair'"),
+        ('tables:', 'table:', r"unknown \['table'"),
+    ],
+)
+def test_a_mistake_in_a_plan_is_named(tmp_path, old, new, message):
+    file = tmp_path / 'plan.yml'
+    file.write_text(PLAN.replace(old, new))
+    with pytest.raises(ValueError, match=message):
+        read_plan(file)
+
+
+def test_a_run_starts_from_and_learns_from_others(plan, calls, tmp_path):
+    make(plan, tmp_path, amp=True).run_all([0, 1])
+    names = [(c[0], c[1]) for c in calls]
+    assert names == [
+        ('train.py', 'start_seed0'),
+        ('test.py', 'start_seed0'),
+        ('train.py', 'pairs_seed0'),
+        ('test.py', 'pairs_seed0'),
+        ('train.py', 'student_seed0'),
+        ('test.py', 'student_seed0'),
+        ('train.py', 'pairs_seed1'),
+        ('test.py', 'pairs_seed1'),
+        ('train.py', 'student_seed1'),
+        ('test.py', 'student_seed1'),
+    ]
+    work = tmp_path / 'work'
+    options = calls.options('train.py', 'pairs_seed1')
+    assert 'randomness.seed=1' in options
+    assert 'a.b=1' in options
+    assert 't=2' not in options
+    assert f'load_from={work}/start_seed0/epoch_2.pth' in options
+    assert calls.options('test.py', 'pairs_seed1') == ('a.b=1', 't=2')
+    teacher = f'custom_hooks.0.teacher={work}/pairs_seed1/epoch_2.pth'
+    assert teacher in calls.options('train.py', 'student_seed1')
+    assert all('--amp' in c for c in calls if c[0] == 'train.py')
+    test = next(c for c in calls if c[:2] == ('test.py', 'start_seed0'))
+    assert test[2:4] == ('start.py', f'{work}/start_seed0/epoch_2.pth')
+
+
+def test_what_is_done_is_not_repeated(plan, calls, tmp_path):
+    make(plan, tmp_path).run_all([0])
+    calls.clear()
+    make(plan, tmp_path).run_all([0])
+    assert calls == []
+
+
+def test_training_can_come_first(plan, calls, tmp_path):
+    make(plan, tmp_path).run_all([0], test=False)
+    assert {c[0] for c in calls} == {'train.py'}
+    calls.clear()
+    make(plan, tmp_path).run_all([0])
+    assert [c[0] for c in calls] == ['test.py'] * 3
+
+
+def test_lost_weights_are_trained_again_for_who_needs_them(
+    plan, calls, tmp_path
+):
+    make(plan, tmp_path).run_all([0], only=['start'])
+    calls.clear()
+    elsewhere = Campaign(plan, tmp_path / 'new', tmp_path / 'results')
+    elsewhere.run_all([0], only=['start', 'pairs'])
+    assert [(c[0], c[1]) for c in calls] == [
+        ('train.py', 'start_seed0'),  # its result is there, its weights not
+        ('train.py', 'pairs_seed0'),
+        ('test.py', 'pairs_seed0'),
+    ]
+
+
+def test_a_result_says_what_it_is_of(plan, calls, tmp_path):
+    result = make(plan, tmp_path).run('pairs', 2)
+    file = tmp_path / 'results' / 'pairs_seed2.json'
+    assert json.loads(file.read_text()) == result
+    assert result['figures'] == {
+        key: FIGURES[key] for key in ('G50/mAP', 'G50/top-1', 'det/AP')
+    }
+    assert (result['run'], result['seed']) == ('pairs', 2)
+    assert result['options'] == ['a.b=1']
+    assert result['test_options'] == ['t=2']
+    assert result['seconds'].keys() == {'training', 'test'}
+    assert result['commit'].keys() == {'training', 'test'}
+    assert {p.name for p in file.parent.iterdir()} == {file.name}
+
+
+def test_an_unknown_run_is_named(plan, tmp_path):
+    with pytest.raises(ValueError, match=r"no runs \['pair'\]"):
+        make(plan, tmp_path).run_all([0], only=['pair'])
+
+
+def test_a_failing_tool_names_its_log(tmp_path):
+    with pytest.raises(SystemExit, match=r'train\.py failed, see .*log'):
+        call('train.py', tmp_path / 'x', 'no_such_config.py')
+    assert 'no_such_config.py' in (tmp_path / 'x' / 'train.py.log').read_text()
+
+
+def test_tables_have_mean_and_deviation():
+    def of(mean, detection=None):
+        figures = {'G50/mAP': mean, 'G50/top-1': mean}
+        if detection is not None:
+            figures['det/AP'] = figures['det/recall'] = detection
+        return dict(figures=figures)
+
+    text = table(
+        {'a': [of(0.1), of(0.2), of(0.6)], 'b': [of(0.5, 0.9)], 'c': []},
+        ['G50'],
+    )
+    assert text.splitlines() == [
+        '| network | seeds | G50 mAP | G50 top-1 | detection AP | recall |',
+        '| --- | --- | --- | --- | --- | --- |',
+        '| a | 3 | 30.0 ± 26.5 | 30.0 ± 26.5 | - | - |',
+        '| b | 1 | 50.0 | 50.0 | 90.0 | 90.0 |',
+        '| c | 0 | not run | not run | not run | not run |',
+    ]
+    assert spread([], 'G50/mAP') == 'not run'
+
+
+def test_tables_show_what_is_there(plan, calls, tmp_path):
+    campaign = make(plan, tmp_path)
+    campaign.run('pairs', 0)
+    campaign.run('pairs', 1)
+    lines = campaign.tables().splitlines()
+    assert lines[0] == 'of pairs'
+    assert lines[-2].startswith('| the start | 0 | not run ')
+    assert lines[-1].startswith('| with pairs | 2 | 50.0 ± 0.0 | 75.0 ± 0.0')

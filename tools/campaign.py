@@ -1,0 +1,62 @@
+"""Train and test the networks of a plan; print its tables.
+
+    python tools/campaign.py benchmarks/campaigns/qeeps_synth.yml --amp
+    python tools/campaign.py benchmarks/campaigns/qeeps_synth.yml --tables
+
+Results are kept beside the plan, one JSON file a run and seed, and are not
+repeated; weights and logs go to work_dirs. Interrupted runs are resumed.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('plan', type=Path, help='YAML file')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument(
+        '--only', nargs='+', metavar='RUN', help='these runs [all]'
+    )
+    parser.add_argument(
+        '--work-dir', type=Path, help='[work_dirs/<name of the plan>]'
+    )
+    parser.add_argument(
+        '--results', type=Path, help='[a folder beside the plan]'
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='train in mixed precision'
+    )
+    parser.add_argument(
+        '--train-only', action='store_true', help='test nothing yet'
+    )
+    parser.add_argument(
+        '--tables', action='store_true', help='print tables, run nothing'
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    from mmps.campaign import Campaign, read_plan
+
+    try:
+        plan = read_plan(args.plan)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'campaign.py: {error}') from None
+    campaign = Campaign(
+        plan,
+        args.work_dir or Path('work_dirs') / args.plan.stem,
+        args.results or args.plan.with_suffix(''),
+        args.amp,
+    )
+    if not args.tables:
+        campaign.run_all(args.seeds, args.only, test=not args.train_only)
+    print(campaign.tables())
+
+
+if __name__ == '__main__':
+    main()
