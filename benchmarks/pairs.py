@@ -1,15 +1,24 @@
-"""Pairs a second of a query-guided test, against the obvious loop.
+"""Pairs a second of a query-guided test: the test loop, and what came before.
 
-The obvious loop runs both images of every pair through the whole network, one
-pair at a time. The test loop computes once what does not depend on the other
-image. Both run in turn, several times, on the same queries and galleries (the
-obvious one on a sample of the pairs, whose results are compared); a last run
-of the test loop is taken apart into its stages. Reading images counts for
-both. Runs on the GPU where there is one.
+Four ways take turns, several times, on the same queries and galleries:
+
+    obvious     both images of a pair from scratch, one pair at a time, on a
+                sample of the pairs, whose results are compared
+    before      with gates query after query, so that a gallery image is read
+                and its stem computed for each pair; images are read when they
+                are needed
+    loop        image after image, each read once for all queries; images are
+                read when they are needed
+    ahead       the same, and threads read images ahead, as the test does
+
+A last run of the test loop is taken apart into its stages. Runs on the GPU
+where there is one.
 
     python benchmarks/pairs.py configs/qeeps/qeeps_r18_synth.py CHECKPOINT
     python benchmarks/pairs.py CONFIG CHECKPOINT_WITHOUT_GATES \\
         --cfg-options model.backbone.gated=False
+    python benchmarks/pairs.py CONFIG CHECKPOINT --pictures 1920 1080 \\
+        --frames 20 --queries 30
 """
 
 import argparse
@@ -17,6 +26,7 @@ import json
 import os
 import random
 import statistics
+import tempfile
 import time
 from collections import defaultdict
 from contextlib import contextmanager
@@ -45,6 +55,23 @@ def parse_args() -> argparse.Namespace:
         help='pairs of the obvious loop in a round [%(default)s]',
     )
     parser.add_argument('--rounds', type=int, default=3, help='[%(default)s]')
+    parser.add_argument(
+        '--frames',
+        type=int,
+        help='every query on these many first images, as in PRW, in place of '
+        'its gallery',
+    )
+    parser.add_argument(
+        '--pictures',
+        type=int,
+        nargs=2,
+        metavar=('WIDTH', 'HEIGHT'),
+        help='enlarge the pictures, in a folder of their own; the network '
+        'sees them at the size of its config',
+    )
+    parser.add_argument(
+        '--readers', type=int, default=2, help='threads [%(default)s]'
+    )
     parser.add_argument('--threads', type=int, help='of torch on the CPU')
     parser.add_argument('--out', type=Path, help='write a JSON file')
     parser.add_argument('--cfg-options', nargs='+', default=[])
@@ -97,12 +124,13 @@ class Stages:
 
 def watch_all(stages: Stages, loop) -> None:
     """Watch the stages of the test loop; they stay watched."""
+    from mmps.evaluation.pair_pictures import PairPictures
     from mmps.models import pair_search
 
     model = loop.model
     head = model.roi_head
     for owner, name, stage in (
-        (loop, '_load', 'read images'),
+        (PairPictures, '_item', 'read images'),
         (model.backbone, 'begin', 'stem and first branch'),
         (model.backbone, 'alone', 'backbone, once an image'),
         (model.backbone, 'continue_pairs', 'backbone, for each pair'),
@@ -117,37 +145,58 @@ def watch_all(stages: Stages, loop) -> None:
         stages.watch(owner, name, stage)
 
 
-def run_loop(loop, galleries: dict) -> tuple[dict, float, int]:
-    """As the test does: results, seconds, RoIs through conv5."""
-    from mmps.evaluation.run_pairs import run_pairs
+def run_loop(loop, galleries: dict, readers: int = 0) -> tuple:
+    """As the test does: results, seconds, RoIs through conv5, decodes."""
+    from mmps.evaluation.pair_pictures import PairPictures
+    from mmps.evaluation.units import cut
 
     start = now()
-    searcher = loop.model.pair_searcher(loop.metric.det_thr, loop.cache_mb)
-    found = run_pairs(
-        searcher,
-        galleries,
-        lambda query: loop.query_state(searcher, query),
-        lambda image: loop.gallery_state(searcher, image),
-        loop.batch_size,
-    )
-    seconds = now() - start
-    results = {
-        (query, image): result
-        for query, images in found.items()
-        for image, result in images.items()
-    }
-    return results, seconds, searcher.num_rois
+    searcher, results = loop.searcher(), {}
+    num = sum(map(len, galleries.values()))
+    with PairPictures(loop.dataset, readers) as pictures:
+        for unit in cut(galleries, loop.queries_at_once, num):
+            found = searcher.run(*unit, pictures, loop.batch_size)
+            pairs = zip(*(part.tolist() for part in unit), strict=True)
+            results.update(zip(pairs, found, strict=True))
+    return results, now() - start, searcher.num_rois, pictures.decoded.total()
+
+
+def run_before(loop, galleries: dict) -> tuple[float, int]:
+    """Query after query with gates, nothing read ahead: seconds, decodes."""
+    if not loop.searcher().gated:
+        _, seconds, _, decodes = run_loop(loop, galleries)
+        return seconds, decodes
+    start = now()
+    searcher = loop.searcher()
+    with loop.pictures() as pictures:
+        pictures._pool = None
+        for query, images in galleries.items():
+            ((item, box),) = pictures.queries([query])
+            state = searcher.begin_query(item, box)
+            for first in range(0, len(images), loop.batch_size):
+                batch = images[first : first + loop.batch_size]
+                searcher.search(
+                    [
+                        (state, searcher.begin_gallery(item))
+                        for item in pictures.images(batch)
+                    ]
+                )
+    return now() - start, pictures.decoded.total()
 
 
 def run_obvious(loop, pairs: list) -> tuple[dict, float]:
     """Both images from scratch for every pair: results, seconds."""
     start = now()
     results = {}
-    for query, image in pairs:
-        searcher = loop.model.pair_searcher(loop.metric.det_thr, 0)
-        state = loop.query_state(searcher, query)
-        gallery = loop.gallery_state(searcher, image)
-        (results[query, image],) = searcher.search([(state, gallery)])
+    with loop.pictures() as pictures:
+        pictures._pool = None
+        for query, image in pairs:
+            searcher = loop.searcher()
+            ((item, box),) = pictures.queries([query])
+            state = searcher.begin_query(item, box)
+            (item,) = pictures.images([image])
+            gallery = searcher.begin_gallery(item)
+            (results[query, image],) = searcher.search([(state, gallery)])
     return results, now() - start
 
 
@@ -176,37 +225,67 @@ def machine() -> str:
     return f'{where}, torch {torch.__version__}'
 
 
-def measure(loop, galleries: dict, sample: int, rounds: int) -> dict:
-    """Run both loops in turn.
+def measure(
+    loop, galleries: dict, sample: int, rounds: int, readers: int
+) -> dict:
+    """Run all ways in turn.
 
     Args:
         loop: With the network.
         galleries: Query -> images.
         sample: Pairs of the obvious loop in a round.
-        rounds: How often both run.
+        rounds: How often all run.
+        readers: Threads that read ahead.
     """
     pairs = [(q, image) for q, images in galleries.items() for image in images]
     draw = random.Random(0)
     run_obvious(loop, pairs[:2])  # warm up
-    fast, slow, apart = [], [], 0.0
+    seconds, apart = defaultdict(list), 0.0
     for _ in range(rounds):
         some = draw.sample(pairs, min(sample, len(pairs)))
-        others, seconds = run_obvious(loop, some)
-        slow.append(seconds / len(some))
-        results, seconds, rois = run_loop(loop, galleries)
-        fast.append(seconds / len(pairs))
+        others, took = run_obvious(loop, some)
+        seconds['obvious'].append(took / len(some))
+        took, decodes_before = run_before(loop, galleries)
+        seconds['before'].append(took / len(pairs))
+        results, took, rois, decodes = run_loop(loop, galleries)
+        seconds['loop'].append(took / len(pairs))
+        _, took, _, _ = run_loop(loop, galleries, readers)
+        seconds['ahead'].append(took / len(pairs))
         apart = max(apart, largest_difference(results, others))
-    ratios = [a / b for a, b in zip(slow, fast, strict=True)]
+    report = dict(pairs=len(pairs))
+    for way, took in seconds.items():
+        report[f'{way}_pairs_per_second'] = 1 / statistics.median(took)
+    for way, than in (
+        ('loop', 'obvious'),
+        ('loop', 'before'),
+        ('ahead', 'before'),
+    ):
+        ratios = [
+            b / a for a, b in zip(seconds[way], seconds[than], strict=True)
+        ]
+        report[f'{way}_over_{than}'] = statistics.median(ratios)
+        report[f'{way}_over_{than}_rounds'] = [round(r, 2) for r in ratios]
     return dict(
-        pairs=len(pairs),
-        loop_pairs_per_second=1 / statistics.median(fast),
-        obvious_pairs_per_second=1 / statistics.median(slow),
-        ratio=statistics.median(ratios),
-        ratios=ratios,
+        report,
+        decodes_before=decodes_before,
+        decodes=decodes,
         rois_per_pair=rois / len(pairs),
         largest_difference=apart,
-        prw_mini_hours=PRW_MINI * statistics.median(fast) / 3600,
+        prw_mini_hours=PRW_MINI * statistics.median(seconds['loop']) / 3600,
     )
+
+
+def read_share(loop, galleries: dict) -> float:
+    """Share of reading images in the time of what came before."""
+    stages = Stages()
+    item = loop.dataset.__class__.__getitem__
+    try:
+        stages.watch(loop.dataset.__class__, '__getitem__', 'read images')
+        run_before(loop, galleries)
+    finally:
+        loop.dataset.__class__.__getitem__ = item
+    stages.mark()
+    return stages.seconds['read images'] / sum(stages.seconds.values())
 
 
 def shares(loop, galleries: dict) -> dict[str, float]:
@@ -220,28 +299,80 @@ def shares(loop, galleries: dict) -> dict[str, float]:
     return {stage: seconds / total for stage, seconds in parts}
 
 
+def enlarge(
+    root: str, size: tuple[int, int], folder: Path, names: set[str]
+) -> None:
+    """A copy of a data set with larger pictures, with a camera's noise.
+
+    Args:
+        root: Of the data set.
+        size: Width and height.
+        folder: Where the copy goes.
+        names: Of the pictures to enlarge; the others are the same.
+    """
+    import cv2
+    import numpy as np
+
+    draw = np.random.default_rng(0)
+    noise = draw.normal(0, 4, (*size[::-1], 3))
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 90]
+    for source in Path(root).rglob('*'):
+        if source.is_dir():
+            continue
+        target = folder / source.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.name not in names:
+            target.symlink_to(source.resolve())
+            continue
+        pixels = cv2.resize(cv2.imread(str(source)), size)
+        pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
+        cv2.imwrite(str(target), pixels, quality)
+
+
 def main() -> None:
     args = parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        run(args, Path(folder))
+
+
+def run(args: argparse.Namespace, folder: Path) -> None:
+    import numpy as np
     import torch
 
-    from mmps.apis import load_config, load_pair_loop, parse_options
+    from mmps.apis import (
+        build_dataset,
+        load_config,
+        load_pair_loop,
+        parse_options,
+    )
 
     if args.threads:
         torch.set_num_threads(args.threads)
     options = parse_options(args.cfg_options)
     cfg = load_config(args.config, cfg_options=options)
-    loop = load_pair_loop(cfg, args.checkpoint)
-    protocols = loop.dataloader.dataset.metainfo['protocols']
-    protocol = protocols[args.protocol]
+    cfg.test_evaluator.protocols = [args.protocol]
+    meta = build_dataset(cfg, 'test').metainfo
+    protocol = meta['protocols'][args.protocol]
     galleries = {
-        int(query): sorted({int(image) for image in gallery.images})
+        int(query): np.unique(gallery.images)
         for query, gallery in zip(
             protocol.queries[: args.queries],
             protocol.galleries[: args.queries],
             strict=True,
         )
     }
-    report = measure(loop, galleries, args.sample, args.rounds)
+    if args.frames:
+        galleries = dict.fromkeys(galleries, np.arange(args.frames))
+    if args.pictures:
+        images = {meta['queries'][query].image for query in galleries}
+        images.update(*(part.tolist() for part in galleries.values()))
+        names = {meta['image_names'][image] for image in images}
+        data = cfg.test_dataloader.dataset
+        enlarge(data.data_root, args.pictures, folder, names)
+        data.data_root = str(folder)
+    loop = load_pair_loop(cfg, args.checkpoint)
+    report = measure(loop, galleries, args.sample, args.rounds, args.readers)
+    report['read_share_before'] = read_share(loop, galleries)
     report['shares'] = shares(loop, galleries)
     report['machine'] = machine()
     for name, value in report.items():

@@ -41,9 +41,43 @@ def run_ranks(
     ]
 
 
-def _worker(
-    rank: int, world_size: int, folder: str, function: Callable, args: tuple
-) -> None:
+def run_mortal_ranks(
+    world_size: int, folder: Path, function: Callable, *args: Any
+) -> tuple[list[int], dict[int, Any]]:
+    """As ``run_ranks``, of processes that may die.
+
+    Returns:
+        Exit codes by rank; what the function returned, of those that lived.
+    """
+    context = multiprocessing.get_context('forkserver')
+    processes = [
+        context.Process(
+            target=_mortal,
+            args=(rank, world_size, str(folder), function, args),
+        )
+        for rank in range(world_size)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=300)
+        process.kill()
+    files = {rank: folder / f'{rank}.pt' for rank in range(world_size)}
+    return [process.exitcode for process in processes], {
+        rank: torch.load(file, weights_only=False)
+        for rank, file in files.items()
+        if file.exists()
+    }
+
+
+def _mortal(rank: int, world_size: int, folder: str, function, args) -> None:
+    _begin(rank, world_size, folder)
+    torch.save(function(rank, *args), f'{folder}/{rank}.pt')
+    # a group with a dead member has no clean end
+    os._exit(0)
+
+
+def _begin(rank: int, world_size: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group(
         'gloo',
@@ -51,6 +85,12 @@ def _worker(
         rank=rank,
         world_size=world_size,
     )
+
+
+def _worker(
+    rank: int, world_size: int, folder: str, function: Callable, args: tuple
+) -> None:
+    _begin(rank, world_size, folder)
     torch.save(function(rank, *args), f'{folder}/{rank}.pt')
     # Gloo may abort in its destructors after the work is done, so leave
     # without running them.

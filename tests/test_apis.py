@@ -1,7 +1,11 @@
+import copy
+
 import pytest
+from mmengine.config import Config
 
 from mmps.apis import (
     UNTRAINED,
+    _read_asked_protocols,
     build_dataset,
     load_config,
     parse_options,
@@ -167,3 +171,29 @@ def test_a_data_set_has_the_pipeline_of_its_loader(six_images):
     six_images.val_dataloader = None
     with pytest.raises(ValueError, match='has no val_dataloader'):
         build_dataset(six_images, 'val')
+
+
+@pytest.mark.parametrize(
+    ('data', 'metric', 'read'),
+    [
+        ({}, {}, None),
+        ({}, dict(protocols=['G100']), ['G100']),
+        ({}, dict(protocols=[]), []),
+        (dict(protocols=['G50', 'G100']), dict(protocols=['G50']), None),
+        (dict(type='CocoDataset'), dict(protocols=['G50']), None),
+    ],
+    ids=['all', 'one', 'none', 'data set says so', 'not ours'],
+)
+def test_the_data_set_reads_the_protocols_that_are_scored(data, metric, read):
+    cfg = Config(
+        dict(
+            test_dataloader=dict(dataset=dict(type='CUHKSYSUDataset') | data),
+            test_evaluator=dict(type='PersonSearchMetric') | metric,
+        )
+    )
+    before = copy.deepcopy(cfg.test_dataloader.dataset)
+    _read_asked_protocols(cfg)
+    dataset = cfg.test_dataloader.dataset
+    assert dataset == (
+        before if read is None else before | {'protocols': read}
+    )

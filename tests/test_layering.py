@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / 'mmps'
 MAY_IMPORT = {  # part -> other parts of mmps that it may name
     'structures': set(),
     'seeding': set(),
+    'fingerprint': set(),
     'ops': set(),
     'compat': {'ops'},
     'engine': {'seeding'},
@@ -16,9 +17,11 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     'models': {'structures', 'ops'},
     'zoo': {'engine'},
     'distillation': {'structures', 'models', 'engine', 'zoo'},
-    'evaluation': {'structures'},
+    'evaluation': {'structures', 'fingerprint'},
     # builds models by their configs, knows none of them
-    'inference': {'engine', 'evaluation', 'datasets', 'zoo'},
+    'inference': {
+        *('engine', 'evaluation', 'datasets', 'zoo', 'fingerprint'),
+    },
     'visualization': {'structures', 'evaluation', 'inference'},
     'demo': {'inference', 'datasets', 'visualization'},
 }
@@ -31,6 +34,9 @@ PURE = [
 NO_TORCH = [
     *(f'evaluation/{name}.py' for name in ('dump', 'features', 'npz')),
     *(f'evaluation/{name}.py' for name in ('per_query', 'text_file')),
+    *(f'evaluation/pair_{name}.py' for name in ('findings', 'store')),
+    *(f'evaluation/{name}.py' for name in ('claims', 'units', 'plain_pass')),
+    *(f'evaluation/{name}.py' for name in ('stored_pairs', 'search_arrays')),
     *(f'inference/{name}.py' for name in ('gallery_index', 'matches')),
 ]
 
@@ -50,7 +56,9 @@ def modules_named(path):
 
 
 FILES = sorted(p for p in PACKAGE.rglob('*.py') if p.parent != PACKAGE)
-FILES += [PACKAGE / f'{part}.py' for part in ('structures', 'compat')]
+FILES += [
+    PACKAGE / f'{part}.py' for part in ('structures', 'compat', 'fingerprint')
+]
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda p: str(p.name))

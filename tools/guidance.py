@@ -53,6 +53,7 @@ def main() -> None:
     from mmps.guidance import look, render
 
     cfg = load_config(args.config, cfg_options=parse_options(args.cfg_options))
+    cfg.test_evaluator.protocols = [args.protocol]
     loop = load_pair_loop(cfg, args.checkpoint)
     dataset = loop.dataloader.dataset
     protocol = select(dataset.metainfo['protocols'], [args.protocol])

@@ -40,6 +40,7 @@ def main() -> None:
     from mmps.visualization import save_proposal_sheet
 
     cfg = load_config(args.config, cfg_options=parse_options(args.cfg_options))
+    cfg.test_evaluator.protocols = [args.protocol]
     loop = load_pair_loop(cfg, args.checkpoint)
     cases = walk(loop, args.protocol, args.queries)
     report = dict(pairs=len(cases))

@@ -1,13 +1,16 @@
-"""Score a feature dump again, without the data set or a model.
+"""Score a feature dump or findings of pairs again, without data set and model.
 
     python tools/score.py work_dirs/run/features.npz --protocol G100 --cws
     python tools/score.py work_dirs/run/features.npz --per-query run.csv
+    python tools/score.py work_dirs/qeeps_r50/pairs/0123456789abcdef --cws
 
-``PersonSearchMetric(dump=...)`` writes the dump. Options add rows beside the
-standard ones; docs/evaluation.md says what they mean.
+``PersonSearchMetric(dump=...)`` writes the dump; a test of a query-guided
+network leaves the folder. Options add rows beside the standard ones;
+docs/evaluation.md says what they mean.
 """
 
 import argparse
+import os
 
 
 def parse_args() -> argparse.Namespace:
@@ -15,7 +18,11 @@ def parse_args() -> argparse.Namespace:
         description=__doc__.splitlines()[0],
         epilog='docs/evaluation.md says what the options mean',
     )
-    parser.add_argument('file', help='of PersonSearchMetric(dump=...)')
+    parser.add_argument(
+        'file',
+        help='of PersonSearchMetric(dump=...), or the folder work_dir/pairs/'
+        '<network> of a test of a query-guided network',
+    )
     parser.add_argument(
         '--protocol',
         nargs='*',
@@ -49,9 +56,23 @@ def parse_args() -> argparse.Namespace:
 
 def score(args: argparse.Namespace):
     """Score the file; what kind of file it is, is decided here alone."""
-    from mmps.evaluation import read_dump
+    from mmps.evaluation.dump import read_dump
     from mmps.evaluation.evaluate import score_features
+    from mmps.evaluation.stored_pairs import score_stored
 
+    if os.path.isdir(args.file):
+        if args.gt_boxes or args.cbgm or args.detected_query:
+            raise ValueError(
+                'pairs have no embeddings of their own: leave out --gt-boxes, '
+                '--cbgm and --detected-query'
+            )
+        return score_stored(
+            args.file,
+            det_thr=args.det_thr,
+            protocols=args.protocol,
+            duplicates=args.duplicates,
+            cws=args.cws,
+        )
     cbgm = None
     if args.cbgm:
         cbgm = dict(zip(('k1', 'k2'), args.cbgm, strict=True))

@@ -3,8 +3,8 @@
 from mmps.evaluation.dump import read_dump, write_dump
 from mmps.evaluation.evaluate import evaluate
 from mmps.evaluation.features import Boxes, Features
+from mmps.evaluation.pair_findings import PairFindings
 from mmps.evaluation.pair_test_loop import PairTestLoop
-from mmps.evaluation.pairs import PairFindings
 from mmps.evaluation.person_search_metric import PersonSearchMetric
 from mmps.evaluation.records import gather
 

@@ -19,7 +19,12 @@ import numpy as np
 
 from mmps.evaluation.features import Boxes, Features
 from mmps.evaluation.npz import Kind, meta_entry, read_npz, write_npz
-from mmps.structures import Gallery, Protocol, Query
+from mmps.evaluation.search_arrays import (
+    protocols_from_arrays,
+    protocols_to_arrays,
+    queries_from_arrays,
+    queries_to_arrays,
+)
 
 DUMP = Kind('mmps features', 1, 'feature dump', 'PersonSearchMetric(dump=...)')
 
@@ -66,14 +71,8 @@ def _to_arrays(features: Features, extra: dict) -> dict[str, np.ndarray]:
     ):
         if value is not None:
             arrays[name] = value
-    queries = features.queries
-    arrays['query_images'] = np.array([q.image for q in queries], np.int64)
-    arrays['query_bboxes'] = _boxes([q.bbox for q in queries])
-    arrays['query_identities'] = np.array(
-        [q.identity for q in queries], dtype=np.str_
-    )
-    for number, protocol in enumerate(features.protocols.values()):
-        arrays |= _protocol_to_arrays(f'protocol{number}_', protocol)
+    arrays |= queries_to_arrays(features.queries)
+    arrays |= protocols_to_arrays(features.protocols)
     notes = {
         'numpy': np.__version__,
         'images': len(features.image_names),
@@ -88,34 +87,6 @@ def _to_arrays(features: Features, extra: dict) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _protocol_to_arrays(
-    prefix: str, protocol: Protocol
-) -> dict[str, np.ndarray]:
-    galleries = protocol.galleries
-    images, image_offsets = _flatten([g.images for g in galleries], np.int32)
-    positives, offsets = _flatten([g.positives for g in galleries], np.int32)
-    parts = {
-        'queries': np.asarray(protocol.queries, np.int64),
-        'images': images,
-        'image_offsets': image_offsets,
-        'positives': positives,
-        'positive_offsets': offsets,
-        'bboxes': _boxes([b for g in galleries for b in g.bboxes]),
-        'complement': np.array([g.complement for g in galleries], bool),
-    }
-    return {prefix + name: value for name, value in parts.items()}
-
-
-def _flatten(parts: list, dtype: type) -> tuple[np.ndarray, np.ndarray]:
-    flat = np.concatenate([np.zeros(0, dtype), *parts]).astype(dtype)
-    counts = [len(part) for part in parts]
-    return flat, np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-
-
-def _boxes(parts: list) -> np.ndarray:
-    return np.array(parts, np.float64).reshape(-1, 4)
-
-
 def _from_arrays(file, meta: dict) -> Features:
     def boxes(name: str) -> Boxes:
         bboxes = file[f'{name}_bboxes']
@@ -127,41 +98,12 @@ def _from_arrays(file, meta: dict) -> Features:
             file[f'{name}_offsets'],
         )
 
-    queries = tuple(
-        Query(int(image), bbox, str(identity))
-        for image, bbox, identity in zip(
-            file['query_images'],
-            file['query_bboxes'],
-            file['query_identities'],
-            strict=True,
-        )
-    )
     return Features(
         image_names=[str(name) for name in file['image_names']],
         detections=boxes('detections'),
         ground_truth=boxes('ground_truth'),
         gt_ids=file['ground_truth_ids'],
-        queries=queries,
+        queries=queries_from_arrays(file),
         query_embeddings=file.get('query_embeddings'),
-        protocols={
-            name: _protocol_from_arrays(file, f'protocol{number}_')
-            for number, name in enumerate(meta['protocols'])
-        },
-    )
-
-
-def _protocol_from_arrays(file, prefix: str) -> Protocol:
-    images = np.split(
-        file[prefix + 'images'], file[prefix + 'image_offsets'][1:-1]
-    )
-    cuts = file[prefix + 'positive_offsets'][1:-1]
-    positives = np.split(file[prefix + 'positives'], cuts)
-    bboxes = np.split(file[prefix + 'bboxes'], cuts)
-    complement = file[prefix + 'complement']
-    if not len(complement):
-        return Protocol(file[prefix + 'queries'], ())
-    galleries = zip(images, positives, bboxes, complement, strict=True)
-    return Protocol(
-        file[prefix + 'queries'],
-        tuple(Gallery(i, p, b, bool(c)) for i, p, b, c in galleries),
+        protocols=protocols_from_arrays(file, meta['protocols']),
     )

@@ -1,43 +1,182 @@
-"""What a query has found: put together, ranked behind, written, read.
+"""What pairs of a query and a gallery image yield, as plain arrays.
 
 Symbols used in this file:
-    M   boxes that one query has found, in all images together
+    I   images of the test set
+    n   pairs
+    M   boxes of all pairs together
 """
 
-import hashlib
-import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from mmengine.dist import get_dist_info
-from mmengine.logging import print_log
-from torch import Tensor
 
-from mmps.structures import Query
+from mmps.evaluation.features import Boxes, Features
 
-from .features import Features
-from .npz import write_npz
-from .pairs import PairFindings
-
-_PARTS = ('images', 'counts', 'bboxes', 'scores', 'similarity')
-#: Below every similarity of a pair: what the cascade did not run is ranked
-#: behind, by cosine.
-_BEHIND = -2.0
+#: Below every similarity of a pair, and further than two cosines are apart:
+#: what a cascade did not run is ranked behind, by cosine.
+_UNSEARCHED = -2.0
 
 
-def collect(images: np.ndarray, found: Mapping[int, object]) -> PairFindings:
-    """Put the results of one query together."""
-    results = [found[int(image)] for image in images]
+@dataclass(frozen=True, eq=False)
+class PairFindings:
+    """What one query has found.
+
+    Attributes:
+        images: (n,) int64, different; the gallery images that were run.
+        counts: (n,) boxes in each.
+        bboxes: (M, 4) in original pixels, image after image.
+        scores: (M,) detection scores.
+        similarity: (M,) any number, larger is more similar.
+    """
+
+    images: np.ndarray
+    counts: np.ndarray
+    bboxes: np.ndarray
+    scores: np.ndarray
+    similarity: np.ndarray
+
+    def boxes(self, num_images: int) -> Boxes:
+        """All of them in the layout of a test set, similarity as embedding."""
+        order = np.argsort(self.images, kind='stable')
+        rows = rows_of(starts_of(self.counts), self.counts, order)
+        counts = np.zeros(num_images, np.int64)
+        counts[self.images] = self.counts
+        return Boxes(
+            self.bboxes[rows],
+            self.scores[rows],
+            self.similarity[rows, None].astype(np.float64),
+            np.concatenate([[0], np.cumsum(counts)]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PairTable:
+    """What pairs of several queries have found.
+
+    Attributes:
+        queries: (n,) query of each pair, as a number or an identity.
+        images: (n,) its image.
+        counts: (n,) int64 boxes in each.
+        bboxes: (M, 4) float32 in original pixels, pair after pair.
+        scores: (M,) float32 detection scores.
+        similarity: (M,) float32, larger is more similar.
+    """
+
+    queries: np.ndarray
+    images: np.ndarray
+    counts: np.ndarray
+    bboxes: np.ndarray
+    scores: np.ndarray
+    similarity: np.ndarray
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """(n,) first row of each pair."""
+        return starts_of(self.counts)
+
+    def take(self, pairs: np.ndarray) -> 'PairTable':
+        """Some of the pairs, by their positions, in that order."""
+        rows = rows_of(self.starts, self.counts, pairs)
+        return PairTable(
+            self.queries[pairs],
+            self.images[pairs],
+            self.counts[pairs],
+            self.bboxes[rows],
+            self.scores[rows],
+            self.similarity[rows],
+        )
+
+    def above(self, threshold: float) -> 'PairTable':
+        """The same pairs, boxes with a score >= threshold alone.
+
+        They are those that the pairs would have yielded at that threshold:
+        a box never suppresses one of a higher score.
+        """
+        kept = self.scores >= threshold
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return PairTable(
+            self.queries,
+            self.images,
+            before[self.starts + self.counts] - before[self.starts],
+            self.bboxes[kept],
+            self.scores[kept],
+            self.similarity[kept],
+        )
+
+    def of_query(self, query: int) -> PairFindings:
+        """Pairs of one query; images in the order of the table."""
+        own = self.take(np.flatnonzero(self.queries == query))
+        return PairFindings(
+            own.images, own.counts, own.bboxes, own.scores, own.similarity
+        )
+
+
+def starts_of(counts: np.ndarray) -> np.ndarray:
+    """(n,) first row of each pair, from the number of its rows."""
+    return np.cumsum(counts) - counts
+
+
+def rows_of(
+    starts: np.ndarray, counts: np.ndarray, pairs: np.ndarray
+) -> np.ndarray:
+    """Rows of the boxes of some pairs, pair after pair.
+
+    Args:
+        starts: (n,) first row of every pair.
+        counts: (n,) rows of every pair.
+        pairs: Positions of pairs.
+    """
+    wanted = counts[pairs]
+    ends = np.cumsum(wanted)
+    total = int(ends[-1]) if len(ends) else 0
+    shift = np.repeat(starts[pairs] - (ends - wanted), wanted)
+    return (np.arange(total) + shift).astype(np.int64)
+
+
+def stack(tables: Sequence[PairTable]) -> PairTable:
+    """Put tables one behind another."""
+    none = [np.zeros(0, np.int64)]
+    return PairTable(
+        *(
+            np.concatenate([getattr(table, part) for table in tables] or none)
+            for part in ('queries', 'images', 'counts')
+        ),
+        np.concatenate(
+            [np.zeros((0, 4), np.float32), *(t.bboxes for t in tables)]
+        ),
+        *(
+            np.concatenate(
+                [np.zeros(0, np.float32), *(getattr(t, part) for t in tables)]
+            )
+            for part in ('scores', 'similarity')
+        ),
+    )
+
+
+def collect(
+    queries: Sequence[int], images: Sequence[int], results: Iterable
+) -> PairTable:
+    """Put the results of pairs together.
+
+    Args:
+        queries: Query of each pair.
+        images: Image of each pair.
+        results: Of each pair, with tensors ``bboxes`` (M, 4), ``scores`` (M,)
+            and ``similarity`` (M,).
+    """
+    results = list(results)
 
     def rows(name: str, shape: tuple) -> np.ndarray:
         parts = [
             getattr(result, name).detach().cpu().float().numpy()
             for result in results
         ]
-        return np.concatenate(parts or [np.zeros(shape, np.float32)])
+        return np.concatenate([np.zeros(shape, np.float32), *parts])
 
-    return PairFindings(
+    return PairTable(
+        np.asarray(queries, np.int64),
         np.asarray(images, np.int64),
         np.array([len(result.scores) for result in results], np.int64),
         rows('bboxes', (0, 4)),
@@ -46,8 +185,31 @@ def collect(images: np.ndarray, found: Mapping[int, object]) -> PairFindings:
     )
 
 
+def by_query(
+    table: PairTable, wanted: Mapping[int, np.ndarray]
+) -> dict[int, PairFindings]:
+    """Findings of each query; of a pair that is there twice, the first.
+
+    Args:
+        table: In any order.
+        wanted: Query -> (k,) ascending images; other pairs are left out.
+    """
+    order = np.lexsort((table.images, table.queries))  # stable
+    queries, images = table.queries[order], table.images[order]
+    findings = {}
+    for query, of_query in wanted.items():
+        start, stop = np.searchsorted(queries, [query, query + 1])
+        there, first = np.unique(images[start:stop], return_index=True)
+        kept = order[start + first[np.isin(there, of_query)]]
+        own = table.take(kept)
+        findings[query] = PairFindings(
+            own.images, own.counts, own.bboxes, own.scores, own.similarity
+        )
+    return findings
+
+
 def cosines(plain: Features, query: int, image: int) -> np.ndarray:
-    """Of a query and the detections of an image, each embedded alone."""
+    """Of a query and the detections of an image, each embedded on its own."""
     rows = plain.detections.of(image)
     embeddings = plain.detections.embeddings[rows].astype(np.float64)
     return embeddings @ plain.query_embeddings[query].astype(np.float64)
@@ -68,10 +230,17 @@ def most_similar(
     return np.sort(images[order[:num]])
 
 
-def behind(
+def append_unsearched(
     findings: PairFindings, query: int, images: np.ndarray, plain: Features
 ) -> PairFindings:
-    """Add the images that were not run, behind all that were."""
+    """Rank the images that were not run behind all that were, by cosine.
+
+    Args:
+        findings: Of the pairs that were run.
+        query: Position in metainfo['queries'].
+        images: All that the query is searched in.
+        plain: Of a pass over single images.
+    """
     rest = np.setdiff1d(images, findings.images)
     rows = [plain.detections.of(int(image)) for image in rest]
     more = [
@@ -79,7 +248,7 @@ def behind(
             plain.detections.bboxes[part],
             # with cws too they stay behind, and in their order
             np.ones_like(plain.detections.scores[part]),
-            cosines(plain, query, int(image)) + _BEHIND,
+            cosines(plain, query, int(image)) + _UNSEARCHED,
         )
         for part, image in zip(rows, rest, strict=True)
     ]
@@ -101,70 +270,3 @@ def behind(
         scores,
         similarity,
     )
-
-
-def fingerprint(
-    weights: Mapping[str, Tensor],
-    queries: Mapping[int, Query],
-    images: Mapping[int, np.ndarray],
-    settings: dict,
-) -> str:
-    """Sixteen characters of all that findings depend on.
-
-    Args:
-        weights: Of the network.
-        queries: Number -> query.
-        images: Number -> images that the query is run on. Of pictures, their
-            names count, which are among the settings.
-        settings: Anything that JSON or ``str`` can tell.
-    """
-    digest = hashlib.sha256()
-    for key, value in sorted(weights.items()):
-        digest.update(key.encode())
-        digest.update(value.cpu().contiguous().numpy().tobytes())
-    for number, query in queries.items():
-        for value in ([number, query.image], query.bbox, images[number]):
-            value = np.asarray(value, np.float64)
-            digest.update(f'{value.shape}'.encode() + value.tobytes())
-    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-    return digest.hexdigest()[:16]
-
-
-def write_findings(file: Path, findings: dict[int, PairFindings]) -> None:
-    """Write a group so that the file is there whole or not at all."""
-    arrays = {
-        f'{query}/{part}': getattr(found, part)
-        for query, found in findings.items()
-        for part in _PARTS
-    }
-    write_npz(file, arrays)
-
-
-def read_findings(file: Path) -> dict[int, PairFindings]:
-    """Inverse of ``write_findings``."""
-    with np.load(file) as arrays:
-        queries = {key.split('/')[0] for key in arrays.files}
-        return {
-            int(query): PairFindings(
-                *(arrays[f'{query}/{part}'] for part in _PARTS)
-            )
-            for query in queries
-        }
-
-
-def not_done(groups: Mapping[Path, list[int]]) -> dict[Path, list[int]]:
-    """The groups of this process whose findings are not written yet.
-
-    Args:
-        groups: File -> queries; every process gets each ``world_size``-th.
-    """
-    rank, world_size = get_dist_info()
-    mine = dict(list(groups.items())[rank::world_size])
-    todo = {file: mine[file] for file in mine if not file.exists()}
-    if len(todo) < len(mine):
-        print_log(
-            f'{len(mine) - len(todo)} of {len(mine)} groups of queries '
-            f'were done before ({next(iter(mine)).parent})',
-            logger='current',
-        )
-    return todo

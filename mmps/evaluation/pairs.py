@@ -2,7 +2,6 @@
 
 Symbols used in this file:
     I   images of the test set
-    M   boxes that one query has found, in all images together
 
 A query-guided network finds other boxes in an image for each query, and gives
 their similarity itself. For one query they are boxes with a number, which is
@@ -11,12 +10,12 @@ all that a protocol needs: each query is scored as a search of its own.
 
 from collections import defaultdict
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from mmps.evaluation.features import Boxes
 from mmps.evaluation.galleries import listings
+from mmps.evaluation.pair_findings import PairFindings
 from mmps.evaluation.search import SearchScore, score_search
 from mmps.structures import Gallery, Protocol
 
@@ -26,42 +25,6 @@ _KINDS = dict(
     num_gt=np.int64,
     num_found=np.int64,
 )
-
-
-@dataclass(frozen=True, eq=False)
-class PairFindings:
-    """What one query has found.
-
-    Attributes:
-        images: (n,) int64, different; the gallery images that were run.
-        counts: (n,) boxes in each.
-        bboxes: (M, 4) in original pixels, image after image.
-        scores: (M,) detection scores.
-        similarity: (M,) any number, larger is more similar.
-    """
-
-    images: np.ndarray
-    counts: np.ndarray
-    bboxes: np.ndarray
-    scores: np.ndarray
-    similarity: np.ndarray
-
-    def boxes(self, num_images: int) -> Boxes:
-        """All of them in the layout of a test set, similarity as embedding."""
-        order = np.argsort(self.images, kind='stable')
-        starts = np.cumsum(self.counts) - self.counts
-        rows = np.concatenate(
-            [np.arange(starts[i], starts[i] + self.counts[i]) for i in order]
-            or [np.zeros(0, np.int64)]
-        ).astype(np.int64)
-        counts = np.zeros(num_images, np.int64)
-        counts[self.images] = self.counts
-        return Boxes(
-            self.bboxes[rows],
-            self.scores[rows],
-            self.similarity[rows, None].astype(np.float64),
-            np.concatenate([[0], np.cumsum(counts)]),
-        )
 
 
 def images_to_search(

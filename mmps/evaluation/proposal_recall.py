@@ -55,32 +55,35 @@ def walk(
         protocol: Name of the protocol.
         num_queries: Its first queries alone.
     """
-    searcher = loop.model.pair_searcher(loop.metric.det_thr, loop.cache_mb)
-    protocols = loop.dataloader.dataset.metainfo['protocols']
+    searcher = loop.searcher()
+    protocols = loop.dataset.metainfo['protocols']
     asked = select(protocols, [protocol])[protocol]
-    cases = []
     queries = np.asarray(asked.queries)[:num_queries]
-    for position, query in enumerate(
-        tqdm(queries, unit=' queries', disable=None)
-    ):
-        gallery = asked.galleries[position]
-        state = loop.query_state(searcher, int(query))
-        shown = dict(
-            zip(gallery.positives.tolist(), gallery.bboxes, strict=True)
-        )
-        for image, bbox in shown.items():
-            alone, guided = searcher.proposals(
-                state, loop.gallery_state(searcher, image)
+    cases = []
+    with loop.pictures() as pictures:
+        for position, query in enumerate(
+            tqdm(queries, unit=' queries', disable=None)
+        ):
+            gallery = asked.galleries[position]
+            ((item, box),) = pictures.queries([int(query)])
+            state = searcher.begin_query(item, box)
+            shown = dict(
+                zip(gallery.positives.tolist(), gallery.bboxes, strict=True)
             )
-            cases.append(
-                Case(
-                    int(query),
-                    image,
-                    bbox,
-                    alone.numpy(force=True),
-                    guided.numpy(force=True),
+            items = pictures.images(list(shown))
+            for (image, bbox), item in zip(shown.items(), items, strict=True):
+                plain, guided = searcher.proposals(
+                    state, searcher.begin_gallery(item)
                 )
-            )
+                cases.append(
+                    Case(
+                        int(query),
+                        image,
+                        bbox,
+                        plain.numpy(force=True),
+                        guided.numpy(force=True),
+                    )
+                )
     return cases
 
 

@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 
 from mmps.datasets.transforms import clip
 from mmps.engine import fill_weights, read_weights
-from mmps.evaluation.pair_findings import fingerprint
+from mmps.fingerprint import fingerprint
 from mmps.zoo import is_address, resolve
 
 from .scenes import Scene
@@ -67,8 +67,6 @@ class Network:
         #: Name of all that embeddings and similarities depend on.
         self.fingerprint = fingerprint(
             self.model.state_dict(),
-            {},
-            {},
             dict(network=cfg.model, pipeline=pipeline),
         )
         #: The threshold of the config's test.

@@ -2,18 +2,12 @@
 
 import hashlib
 from collections.abc import Hashable, Iterable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from mmps.evaluation.pair_findings import collect
-from mmps.evaluation.run_pairs import (
-    batched,
-    begin_gallery,
-    begin_query,
-    preprocessed,
-    run_pairs,
-)
 
 from .matches import Match, Source
 from .network import Network
@@ -37,7 +31,6 @@ class PairRanker:
     ) -> None:
         self.network = network
         self.searcher = network.model.pair_searcher(det_thr, cache_mb)
-        self._numbers: dict[Hashable, int] = {}
 
     def search(
         self,
@@ -58,47 +51,55 @@ class PairRanker:
         Returns:
             In falling similarity, equals in the order of the gallery.
         """
-        inputs, sample = preprocessed(self.network.model, query)
-        box = sample.query_instances.bboxes[0]
-        begun = begin_query(self.searcher, inputs, sample, box)
+        box = query['data_samples'].query_instances.bboxes[0]
+        begun = self.searcher.begin_query(query, box)
         sources: dict[int, Source] = {}
         found = {}
-        for batch in batched(gallery, batch_size):
-            scenes = {self._number(scene): scene for _, scene in batch}
-            results = run_pairs(
-                self.searcher,
-                {0: np.array(list(scenes))},
-                lambda _: begun,
-                lambda number, scenes=scenes: self._begin(scenes[number]),
-                batch_size,
-            )[0]
-            for position, scene in batch:
-                found[position] = results[self._number(scene)]
+        gallery = iter(gallery)
+        while batch := list(islice(gallery, batch_size)):
+            results = self._search(begun, [scene for _, scene in batch])
+            for (position, scene), result in zip(batch, results, strict=True):
+                found[position] = result
                 sources[position] = scene.source
         return _ranked(sources, found, top)
 
-    def _begin(self, scene: Scene):
-        item = self.network.prepare(scene)
-        return begin_gallery(
-            self.searcher, *preprocessed(self.network.model, item)
+    def _search(self, query, scenes: list[Scene]) -> list:
+        """Results of one query in a batch of pictures."""
+        states = {}
+        keys = [key_of(scene) for scene in scenes]
+        cache = self.searcher.cache
+        for key, scene in zip(keys, scenes, strict=True):
+            if key not in states:
+                states[key] = cache.get(key)
+            if states[key] is None:
+                item = self.network.prepare(scene)
+                states[key] = self.searcher.begin_gallery(item)
+                cache.put(key, states[key])
+        found = self.searcher.search(
+            [(query, state) for state in states.values()]
         )
+        cache.shrink()
+        results = dict(zip(states, found, strict=True))
+        return [results[key] for key in keys]
 
-    def _number(self, scene: Scene) -> int:
-        """Key of a picture in the searcher's cache."""
-        path, frame, _ = scene.source
-        if path is None:
-            pixels = np.ascontiguousarray(scene.pixels)
-            key = (pixels.shape, hashlib.sha256(pixels).digest())
-        else:
-            stat = Path(path).stat()
-            key = (path, frame, stat.st_size, stat.st_mtime_ns)
-        return self._numbers.setdefault(key, len(self._numbers))
+
+def key_of(scene: Scene) -> Hashable:
+    """What a picture is known again by."""
+    path, frame, _ = scene.source
+    if path is None:
+        pixels = np.ascontiguousarray(scene.pixels)
+        return pixels.shape, hashlib.sha256(pixels).digest()
+    stat = Path(path).stat()
+    return path, frame, stat.st_size, stat.st_mtime_ns
 
 
 def _ranked(
     sources: dict[int, Source], found: dict[int, object], top: int | None
 ) -> list[Match]:
-    findings = collect(np.array(sorted(found), np.int64), found)
+    order = sorted(found)
+    findings = collect(
+        np.zeros(len(order)), order, [found[position] for position in order]
+    )
     positions = np.repeat(findings.images, findings.counts).tolist()
     order = np.argsort(-findings.similarity, kind='stable')[:top]
     return [

@@ -16,9 +16,12 @@ With gates only the stem and the first branch are shared.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Protocol
 
 import torch
+from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox2roi, scale_boxes
 from torch import Tensor, nn
 
@@ -31,9 +34,22 @@ from .pair_states import (
     shapes_of,
 )
 from .qsse_resnet import Stream
+from .query_shelf import QueryShelf
 
 #: RoIs per call of conv5; bounds memory.
 CHUNK = 128
+
+
+class Pictures(Protocol):
+    """Where a test's pictures come from, packed as its pipeline does."""
+
+    def images(self, numbers: Sequence[int]) -> Iterator[dict]:
+        """Gallery images: ``inputs`` and ``data_samples`` of each."""
+        ...
+
+    def queries(self, numbers: Sequence[int]) -> Iterator[tuple[dict, Tensor]]:
+        """Images of queries, and their boxes (4,) in original pixels."""
+        ...
 
 
 class PairSearcher:
@@ -42,7 +58,9 @@ class PairSearcher:
     Args:
         model: A ``QEEPS`` in eval mode.
         score_thr: Detections below this score are dropped.
-        cache_mb: Bound of ``cache``, which keeps states of gallery images.
+        cache_mb: Bound of ``cache``, which keeps states of gallery images
+            between searches, and of ``shelf``, which keeps the queries that
+            ``run`` is given.
     """
 
     def __init__(
@@ -56,6 +74,9 @@ class PairSearcher:
         self.model = model
         self.score_thr = score_thr
         self.cache = BoundedCache(cache_mb)
+        self.shelf = QueryShelf(self.begin_query, cache_mb)
+        #: The most that ``run`` has kept of images at a time, in bytes.
+        self.peak = 0
         #: How many RoIs have been through conv5.
         self.num_rois = 0
 
@@ -63,6 +84,78 @@ class PairSearcher:
     def gated(self) -> bool:
         """Whether the maps of a pair depend on each other."""
         return self.model.backbone.gated
+
+    def run(
+        self,
+        queries: Sequence[int],
+        images: Sequence[int],
+        pictures: Pictures,
+        batch_size: int,
+        done: Callable[[int], object] = int,
+    ) -> list[PairResult]:
+        """Run pairs, each gallery image read and prepared once.
+
+        Args:
+            queries: (n,) query of each pair.
+            images: (n,) its gallery image; equal ones follow each other.
+            pictures: Reads both.
+            batch_size: Pairs at a time. Which pairs are in a batch depends on
+                the arguments alone.
+            done: Told after each batch how many pairs it had.
+
+        Returns:
+            (n,) results. What was computed of a gallery image for one call
+            is not used in another, so that they do not depend on what was
+            run before.
+        """
+        pairs = list(zip(map(int, queries), map(int, images), strict=True))
+        self.shelf.fill(sorted({query for query, _ in pairs}), pictures)
+        numbers = [image for image, _ in groupby(image for _, image in pairs)]
+        items = pictures.images(numbers)
+        results, galleries = [], {}
+        for start in range(0, len(pairs), batch_size):
+            batch = pairs[start : start + batch_size]
+            for _, image in batch:
+                if image not in galleries:
+                    galleries[image] = self.begin_gallery(next(items))
+            states = [self.shelf.state(query, pictures) for query, _ in batch]
+            results += self.search(
+                [
+                    (state, galleries[image])
+                    for state, (_, image) in zip(states, batch, strict=True)
+                ]
+            )
+            kept = sum(gallery.nbytes for gallery in galleries.values())
+            self.peak = max(self.peak, self.shelf.nbytes + kept)
+            last = batch[-1][1]
+            galleries = {last: galleries[last]}
+            done(len(batch))
+        return results
+
+    def begin_query(self, item: dict, box: Tensor) -> QueryState:
+        """Prepare a query.
+
+        Args:
+            item: ``inputs`` and ``data_samples`` of its image, as packed.
+            box: (4,) in original pixels, inside the image.
+        """
+        inputs, sample = self._preprocessed(item)
+        box = box.float()
+        factor = box.new_tensor(sample.metainfo['scale_factor']).repeat(2)
+        return self.query(inputs, sample.metainfo, box * factor)
+
+    def begin_gallery(self, item: dict) -> GalleryState:
+        """Prepare a gallery image; ``item`` as of ``begin_query``."""
+        inputs, sample = self._preprocessed(item)
+        return self.gallery(inputs, sample.metainfo)
+
+    def _preprocessed(self, item: dict) -> tuple[Tensor, DetDataSample]:
+        """(1, 3, H, W) input of the network and its sample."""
+        data = self.model.data_preprocessor(
+            dict(inputs=[item['inputs']], data_samples=[item['data_samples']]),
+            False,
+        )
+        return data['inputs'], data['data_samples'][0]
 
     @torch.no_grad()
     def query(self, image: Tensor, meta: dict, box: Tensor) -> QueryState:
@@ -130,13 +223,13 @@ class PairSearcher:
         else:
             feats, guide = gallery.feats, query.guide
             scores, boxes = gallery.scores[None], gallery.boxes[None]
-        alone = select_anchors(
+        plain = select_anchors(
             scores[0], boxes[0], self.model.rpn_head.test_cfg
         )
         (guided,) = self._proposals(feats, guide, scores, boxes)
         factor = [1 / s for s in gallery.meta['scale_factor']]
         return tuple(
-            scale_boxes(boxes[0][kept], factor) for kept in (alone, guided)
+            scale_boxes(boxes[0][kept], factor) for kept in (plain, guided)
         )
 
     def _run_cached(
@@ -149,13 +242,15 @@ class PairSearcher:
             [gallery.scores for gallery in galleries],
             [gallery.boxes for gallery in galleries],
         )
-        self._ask_once(galleries, kept)
+        self._add_roi_outputs(galleries, kept)
         results = []
         for query, gallery, anchors in zip(
             queries, galleries, kept, strict=True
         ):
             rows = gallery.row[anchors]
-            logits, deltas, embeddings = (told[rows] for told in gallery.told)
+            logits, deltas, embeddings = (
+                output[rows] for output in gallery.roi_outputs
+            )
             results.append(
                 self._result(
                     query.embedding,
@@ -168,7 +263,7 @@ class PairSearcher:
             )
         return results
 
-    def _ask_once(
+    def _add_roi_outputs(
         self, galleries: Sequence[GalleryState], kept: Sequence[Tensor]
     ) -> None:
         """Run the RoI head on proposals that it has not seen."""
@@ -178,22 +273,19 @@ class PairSearcher:
         for gallery, lists in wanted.values():
             anchors = torch.cat(lists).unique()
             anchors = anchors[gallery.row[anchors] < 0]
-            if not len(anchors) and gallery.told:
+            if not len(anchors) and gallery.roi_outputs:
                 continue
             rois = bbox2roi([gallery.boxes[anchors]])
-            told = self._tell((gallery.feats,), rois)
-            before = len(gallery.told[0]) if gallery.told else 0
+            outputs = self._roi_outputs((gallery.feats,), rois)
+            before = len(gallery.roi_outputs[0]) if gallery.roi_outputs else 0
             gallery.row[anchors] = before + torch.arange(
                 len(anchors), device=anchors.device
             )
-            gallery.told = (
-                [
-                    torch.cat(parts)
-                    for parts in zip(gallery.told, told, strict=True)
-                ]
-                if gallery.told
-                else list(told)
-            )
+            if before:
+                outputs = map(
+                    torch.cat, zip(gallery.roi_outputs, outputs, strict=True)
+                )
+            gallery.roi_outputs = list(outputs)
 
     def _run_gated(
         self, pairs: list[tuple[QueryState, GalleryState]]
@@ -208,10 +300,10 @@ class PairSearcher:
             gallery_map, regions.mean(dim=(2, 3)), scores, boxes
         )
         proposals = [box[k] for box, k in zip(boxes, kept, strict=True)]
-        told = self._tell(feats, bbox2roi(proposals))
+        outputs = self._roi_outputs(feats, bbox2roi(proposals))
         embedded = self._embed(self._conv5(regions))
         sizes = [len(k) for k in kept]
-        parts = zip(*(t.split(sizes) for t in told), strict=True)
+        parts = zip(*(t.split(sizes) for t in outputs), strict=True)
         return [
             self._result(embedded[i : i + 1], box, *part, meta)
             for i, (box, part, meta) in enumerate(
@@ -231,8 +323,8 @@ class PairSearcher:
             (query_map,), bbox2roi([query.box for query in queries])
         )
         metas = [gallery.meta for gallery in galleries]
-        told = self.model.rpn_head.anchors_of((gallery_map,), metas)
-        return gallery_map, regions, *told
+        scores, boxes = self.model.rpn_head.anchors_of((gallery_map,), metas)
+        return gallery_map, regions, scores, boxes
 
     def _proposals(
         self,
@@ -254,7 +346,7 @@ class PairSearcher:
             for score, box in zip(scores, boxes, strict=True)
         ]
 
-    def _tell(
+    def _roi_outputs(
         self, feats: tuple[Tensor], rois: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Logits (R, 2), deltas (R, 4) and embeddings (R, D) of RoIs."""

@@ -31,6 +31,11 @@ class QueryState:
     guide: Tensor | None = None
     embedding: Tensor | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of all tensors."""
+        return memory_of(self.stream, self.box, self.guide, self.embedding)
+
 
 @dataclass
 class GalleryState:
@@ -42,8 +47,9 @@ class GalleryState:
         feats: (1, C, h, w); this and the rest without gates.
         scores: (n,) objectness logits of the RPN.
         boxes: (n, 4) its boxes in input pixels.
-        row: (n,) long; where ``told`` has the anchor, -1 for nowhere.
-        told: (m, 2), (m, 4) and (m, D): logits, deltas and embeddings.
+        row: (n,) long; where ``roi_outputs`` has the anchor, -1 for nowhere.
+        roi_outputs: (m, 2), (m, 4) and (m, D): logits, deltas and
+            embeddings of the RoIs that the head has seen.
     """
 
     meta: dict
@@ -52,15 +58,16 @@ class GalleryState:
     scores: Tensor | None = None
     boxes: Tensor | None = None
     row: Tensor | None = None
-    told: list[Tensor] = field(default_factory=list)
+    roi_outputs: list[Tensor] = field(default_factory=list)
 
     @property
     def nbytes(self) -> int:
         """Memory of all tensors."""
-        tensors = [self.feats, self.scores, self.boxes, self.row, *self.told]
-        if self.stream is not None:
-            tensors += [self.stream.x, self.stream.branch]
-        return sum(t.nbytes for t in tensors if t is not None)
+        return memory_of(
+            self.stream,
+            *(self.feats, self.scores, self.boxes, self.row),
+            *self.roi_outputs,
+        )
 
 
 @dataclass
@@ -77,6 +84,13 @@ class PairResult:
     bboxes: Tensor
     scores: Tensor
     similarity: Tensor
+
+
+def memory_of(stream: Stream | None, *tensors: Tensor | None) -> int:
+    """Bytes of a stream and of tensors, as far as they are there."""
+    if stream is not None:
+        tensors = (*tensors, stream.x, stream.branch)
+    return sum(tensor.nbytes for tensor in tensors if tensor is not None)
 
 
 def shapes_of(query: QueryState, gallery: GalleryState) -> tuple:

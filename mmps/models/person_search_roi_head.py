@@ -231,7 +231,7 @@ class PersonSearchRoIHead(StandardRoIHead):
             cls_score: (R, 2) logits.
             bbox_pred: (R, 4) deltas.
             img_shape: Height and width of the image.
-            score_thr: In place of that of ``test_cfg``.
+            score_thr: Least score, in place of that of ``test_cfg``.
 
         Returns:
             The detections in input pixels, and (M,) their rows in ``boxes``.
@@ -243,7 +243,7 @@ class PersonSearchRoIHead(StandardRoIHead):
         )
         if score_thr is None:
             score_thr = cfg.score_thr
-        kept = torch.nonzero(scores > score_thr).flatten()
+        kept = torch.nonzero(scores >= score_thr).flatten()
         order = nms(
             decoded[kept],
             scores[kept],

@@ -7,9 +7,8 @@ import pytest
 from mmps.models.pair_search import PairSearcher
 from tests.datasets.synthetic.sets import make_cuhk_sysu
 from tests.evaluation.pair_runs import (
-    QUERIES,
-    check_same_findings,
     configured,
+    findings_in,
     make_loop,
     runner_of,
 )
@@ -52,10 +51,15 @@ def pairs_run(monkeypatch):
 
 
 @pytest.fixture(scope='module')
-def unbroken(runner, tmp_path_factory):
-    """Result and findings of one run, in one group."""
-    work = tmp_path_factory.mktemp('expected')
-    return make_loop(runner, work, queries_at_once=QUERIES).run(), work
+def unbroken_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp('expected')
+
+
+@pytest.fixture(scope='module')
+def unbroken(runner, unbroken_folder):
+    """Result and findings of one run in one process."""
+    loop = make_loop(runner, unbroken_folder)
+    return loop.run(), findings_in(loop)
 
 
 @pytest.fixture(scope='module')
@@ -63,6 +67,6 @@ def expected(unbroken):
     return unbroken[0]
 
 
-@pytest.fixture
-def assert_same_findings(unbroken, tmp_path):
-    return partial(check_same_findings, tmp_path, unbroken[1])
+@pytest.fixture(scope='module')
+def expected_findings(unbroken):
+    return unbroken[1]

@@ -1,28 +1,24 @@
 """What a query has found: by hand, and against slow loops."""
 
-import os
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from mmps.evaluation import pair_findings
 from mmps.evaluation.evaluate import pair_figures
 from mmps.evaluation.features import Boxes
 from mmps.evaluation.pair_findings import (
-    behind,
+    PairFindings,
+    PairTable,
+    append_unsearched,
+    by_query,
     collect,
     cosines,
-    fingerprint,
     most_similar,
-    not_done,
-    read_findings,
-    write_findings,
+    stack,
 )
-from mmps.evaluation.pairs import PairFindings
-from mmps.structures import Gallery, Protocol, Query
+from mmps.structures import Gallery, Protocol
 from tests.evaluation.pair_runs import PARTS
 from tests.evaluation.random_sets import random_features
 
@@ -39,26 +35,92 @@ def result(numbers):
     )
 
 
-def test_results_of_a_query_are_collected_image_after_image():
-    found = {3: result([3, 3.5]), 8: result([]), 5: result([5])}
-    findings = collect(np.array([5, 8, 3]), found)
-    assert findings.images.tolist() == [5, 8, 3]
-    assert findings.counts.tolist() == [1, 0, 2]
-    assert findings.bboxes.tolist() == [[5] * 4, [3] * 4, [3.5] * 4]
-    np.testing.assert_allclose(findings.scores, [0.5, 0.3, 0.35])
-    assert findings.similarity.tolist() == [5, 3, 3.5]
+def test_results_of_pairs_are_collected_one_after_another():
+    table = collect([4, 4, 2], [5, 8, 5], map(result, ([3, 3.5], [], [5])))
+    assert table.queries.tolist() == [4, 4, 2]
+    assert table.images.tolist() == [5, 8, 5]
+    assert table.counts.tolist() == [2, 0, 1]
+    assert table.bboxes.tolist() == [[3] * 4, [3.5] * 4, [5] * 4]
+    np.testing.assert_allclose(table.scores, [0.3, 0.35, 0.5])
+    assert table.similarity.tolist() == [3, 3.5, 5]
     for name in ('bboxes', 'scores', 'similarity'):
-        assert getattr(findings, name).dtype == np.float32
+        assert getattr(table, name).dtype == np.float32
 
 
 @pytest.mark.parametrize('images', [[], [2]])
 def test_nothing_found_is_collected_with_its_shape(images):
-    findings = collect(np.array(images, np.int64), {2: result([])})
+    table = collect([7] * len(images), images, [result([])] * len(images))
+    findings = table.of_query(7)
     assert findings.images.tolist() == images
     assert findings.counts.tolist() == [0] * len(images)
     assert findings.bboxes.shape == (0, 4)
     assert findings.scores.shape == findings.similarity.shape == (0,)
     assert findings.boxes(3).num_images == 3
+    assert len(table.above(0.5).scores) == 0
+    assert len(stack([]).images) == 0
+
+
+def random_table(seed, pairs=30):
+    """Queries 0 to 3 and images 0 to 6, some pairs several times."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 4, pairs)
+    boxes = int(counts.sum())
+    return PairTable(
+        rng.integers(0, 4, pairs),
+        rng.integers(0, 7, pairs),
+        counts,
+        rng.random((boxes, 4)).astype(np.float32),
+        rng.integers(0, 5, boxes).astype(np.float32) / 4,
+        np.arange(boxes, dtype=np.float32),
+    )
+
+
+def pairs_of(table):
+    """[(query, image, [(score, similarity), ...]), ...] by a loop."""
+    rows, start = [], 0
+    for query, image, count in zip(
+        table.queries.tolist(),
+        table.images.tolist(),
+        table.counts.tolist(),
+        strict=True,
+    ):
+        part = slice(start, start + count)
+        boxes = zip(
+            table.scores[part].tolist(),
+            table.similarity[part].tolist(),
+            strict=True,
+        )
+        rows.append((query, image, list(boxes)))
+        start += count
+    assert start == len(table.scores) == len(table.bboxes)
+    return rows
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_tables_are_cut_and_put_together_as_lists_are(seed):
+    table = random_table(seed)
+    rows = pairs_of(table)
+    some = np.random.default_rng(seed).integers(0, len(rows), 12)
+    assert pairs_of(table.take(some)) == [rows[i] for i in some]
+    assert pairs_of(table.above(0.5)) == [
+        (query, image, [box for box in boxes if box[0] >= 0.5])
+        for query, image, boxes in rows
+    ]
+    other = random_table(seed + 100)
+    assert pairs_of(stack([table, other])) == rows + pairs_of(other)
+    wanted = {1: np.array([0, 2, 5]), 3: np.arange(7), 9: np.array([1])}
+    for query, found in by_query(table, wanted).items():
+        expected = {}
+        for q, image, boxes in rows:  # of several the first
+            if q == query and image in wanted[query]:
+                expected.setdefault(image, boxes)
+        assert found.images.tolist() == sorted(expected)
+        boxes = [box for image in sorted(expected) for box in expected[image]]
+        assert found.scores.tolist() == [score for score, _ in boxes]
+        assert found.similarity.tolist() == [place for _, place in boxes]
+        assert found.counts.tolist() == [
+            len(expected[image]) for image in sorted(expected)
+        ]
 
 
 def plain_features(images):
@@ -154,7 +216,7 @@ def test_the_most_similar_images_are_those_of_a_sorted_list(seed):
 
 def test_images_that_were_not_run_follow_in_their_plain_order():
     plain = plain_features(PLAIN)
-    whole = behind(run_on_first(), 0, np.arange(4), plain)
+    whole = append_unsearched(run_on_first(), 0, np.arange(4), plain)
     assert whole.images.tolist() == [0, 1, 2, 3]
     assert whole.counts.tolist() == [1, 0, 2, 1]
     assert whole.bboxes.tolist() == [BOX] * 4
@@ -168,7 +230,7 @@ def test_images_that_were_not_run_follow_in_their_plain_order():
 
 def test_nothing_follows_when_all_images_were_run():
     found = run_on_first()
-    whole = behind(found, 0, np.array([0]), plain_features(PLAIN))
+    whole = append_unsearched(found, 0, np.array([0]), plain_features(PLAIN))
     for part in PARTS:
         np.testing.assert_array_equal(
             getattr(whole, part), getattr(found, part)
@@ -181,161 +243,10 @@ def test_images_that_were_not_run_stay_behind_with_cws(person):
         np.arange(4), np.array([person]), np.array([BOX], np.float64)
     )
     protocols = {'P': Protocol(np.array([0]), (gallery,))}
-    whole = behind(run_on_first(), 0, np.arange(4), plain_features(PLAIN))
+    whole = append_unsearched(
+        run_on_first(), 0, np.arange(4), plain_features(PLAIN)
+    )
     figures = pair_figures({0: whole}, protocols, 4, cws=True)
     rank = {0: 1, 2: 2, 3: 3}[person]
     for row in ('P', 'P+cws'):
         assert figures[f'{row}/mAP'] == pytest.approx(1 / rank), row
-
-
-def test_findings_are_read_as_they_were_written(tmp_path):
-    empty = collect(np.array([2, 6]), {2: result([]), 6: result([])})
-    findings = {11: run_on_first(), 3: empty}
-    file = tmp_path / 'deep' / 'folder' / '11_2.npz'
-    write_findings(file, findings)
-    assert [path.name for path in file.parent.iterdir()] == ['11_2.npz']
-    again = read_findings(file)
-    assert again.keys() == {3, 11}
-    for query, expected in findings.items():
-        for part in PARTS:
-            value = getattr(again[query], part)
-            np.testing.assert_array_equal(value, getattr(expected, part))
-            assert value.dtype == getattr(expected, part).dtype
-
-
-@pytest.mark.parametrize('broken', ['savez', 'replace'])
-def test_a_killed_write_leaves_what_was_there(tmp_path, monkeypatch, broken):
-    def killed(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    new, old = tmp_path / 'new.npz', tmp_path / 'old.npz'
-    write_findings(old, {3: run_on_first()})
-    with monkeypatch.context() as patch:
-        owner = np if broken == 'savez' else os
-        patch.setattr(owner, broken, killed)
-        for file in (new, old):
-            with pytest.raises(KeyboardInterrupt):
-                write_findings(file, {4: run_on_first()})
-    assert [path.name for path in tmp_path.iterdir()] == ['old.npz']
-    assert read_findings(old).keys() == {3}
-    write_findings(old, {4: run_on_first()})
-    assert read_findings(old).keys() == {4}
-
-
-# --- which groups are done
-
-
-@pytest.fixture
-def said(monkeypatch):
-    """What is logged."""
-    lines = []
-    monkeypatch.setattr(
-        pair_findings, 'print_log', lambda text, **options: lines.append(text)
-    )
-    return lines
-
-
-@pytest.mark.parametrize('world_size', [1, 2, 3, 7])
-@pytest.mark.parametrize('done', [[], [1, 4], range(5)], ids=str)
-def test_processes_share_the_groups_that_are_not_done(
-    tmp_path, monkeypatch, said, done, world_size
-):
-    groups = {tmp_path / f'{n}.npz': [n, n + 10] for n in range(5)}
-    for number in done:
-        (tmp_path / f'{number}.npz').touch()
-    for rank in range(world_size):
-        monkeypatch.setattr(
-            pair_findings,
-            'get_dist_info',
-            lambda rank=rank: (rank, world_size),
-        )
-        mine = [n for n in range(5) if n % world_size == rank]
-        before = [n for n in mine if n in done]
-        assert not_done(groups) == {
-            tmp_path / f'{n}.npz': [n, n + 10] for n in mine if n not in done
-        }
-        line = (
-            f'{len(before)} of {len(mine)} groups of queries were done before '
-            f'({tmp_path})'
-        )
-        assert said == ([line] if before else [])
-        said.clear()
-
-
-# --- the fingerprint
-
-WEIGHTS = {'a': torch.tensor([1.0, 2]), 'b': torch.tensor([[3.0]])}
-QUERIES = {
-    2: Query(image=0, bbox=np.array([1.0, 2, 3, 4]), identity='p1'),
-    5: Query(image=1, bbox=np.array([5.0, 6, 7, 8]), identity='p2'),
-}
-
-
-def print_of(weights=WEIGHTS, images=None, queries=QUERIES, **settings):
-    """Of one query on two images and one on one; or of something else."""
-    images = images or {2: [0, 1], 5: [3]}
-    return fingerprint(
-        weights,
-        queries,
-        {query: np.array(wanted) for query, wanted in images.items()},
-        {'det_thr': 0.5, 'model': dict(a=1, b='c'), **settings},
-    )
-
-
-def test_a_fingerprint_is_a_short_name_of_a_folder():
-    assert len(print_of()) == 16
-    assert print_of().isalnum()
-
-
-@pytest.mark.parametrize(
-    'change',
-    [
-        dict(),
-        dict(weights=dict(reversed(WEIGHTS.items()))),
-        dict(weights={**WEIGHTS, 'a': torch.tensor([1.0, 9, 2, 9])[::2]}),
-        dict(queries={**QUERIES, 5: replace(QUERIES[5], identity='p3')}),
-        dict(model=dict(b='c', a=1)),
-    ],
-    ids=[
-        *('nothing', 'order of weights', 'strides of a weight'),
-        *('identity', 'order of settings'),
-    ],
-)
-def test_what_findings_do_not_depend_on_leaves_the_fingerprint(change):
-    assert print_of(**change) == print_of()
-
-
-@pytest.mark.parametrize(
-    'change',
-    [
-        dict(weights={**WEIGHTS, 'b': torch.tensor([[3.1]])}),
-        dict(weights={'a': WEIGHTS['a'], 'c': WEIGHTS['b']}),
-        dict(weights={'a': WEIGHTS['a']}),
-        dict(queries={**QUERIES, 5: replace(QUERIES[5], image=2)}),
-        dict(queries={**QUERIES, 5: replace(QUERIES[5], bbox=np.ones(4))}),
-        dict(
-            queries={**QUERIES, 7: QUERIES[5]},
-            images={2: [0, 1], 5: [3], 7: [3]},
-        ),
-        dict(
-            queries={2: QUERIES[2], 7: QUERIES[5]}, images={2: [0, 1], 7: [3]}
-        ),
-        # all numbers of the other query, as if they were images
-        dict(queries={2: QUERIES[2]}, images={2: [0, 1, 5, 1, 5, 6, 7, 8, 3]}),
-        dict(images={2: [0, 1], 5: [4]}),
-        dict(images={2: [0], 5: [1, 3]}),
-        dict(images={2: [0, 1], 5: []}),
-        dict(det_thr=0.4),
-        dict(model=dict(a=1, b='d')),
-        dict(more=None),
-    ],
-    ids=[
-        *('a weight', 'name of a weight', 'fewer weights'),
-        *('image of a query', 'box of a query', 'one more query'),
-        *('number of a query', 'a query as images'),
-        *('an image', 'whose image', 'fewer images'),
-        *('a setting', 'a nested setting', 'one more setting'),
-    ],
-)
-def test_what_findings_depend_on_changes_the_fingerprint(change):
-    assert print_of(**change) != print_of()

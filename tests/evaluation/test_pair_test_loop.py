@@ -9,19 +9,23 @@ from mmengine import runner as mmengine_runner
 from mmengine.model import MMDistributedDataParallel
 
 from mmps.apis import run_test
-from mmps.evaluation import PairTestLoop
+from mmps.evaluation import PairTestLoop, PersonSearchMetric
 from mmps.evaluation.features import Features
-from mmps.evaluation.pair_findings import cosines, read_findings
+from mmps.evaluation.pair_findings import cosines
 from mmps.evaluation.pairs import images_to_search
 from mmps.models.pair_search import PairSearcher
 from tests.evaluation.pair_runs import (
     GALLERY,
+    NOISE,
+    PIXELS,
     PROTOCOL,
     QUERIES,
+    UNITS,
     assert_same,
     check_same_findings,
     configured,
     files_of,
+    findings_in,
     loaded,
     make_loop,
     runner_of,
@@ -43,23 +47,34 @@ def test_the_scenes_can_tell_a_good_from_a_bad_ranking(expected):
         {'batch_size': 1},
         {'batch_size': 16},
         {'batch_size': 7, 'queries_at_once': 1},
-        {'cache_mb': 0},
-        {'queries_at_once': QUERIES + 1},
+        {'queries_at_once': QUERIES + 1, 'unit_pairs': 33},
+        {'unit_pairs': None},
     ],
     ids=str,
 )
-def test_batches_groups_and_cache_do_not_change_the_result(
-    make, expected, assert_same_findings, pairs_run, options
+def test_batches_and_units_change_nothing_but_the_last_bits(
+    make, expected, expected_findings, pairs_run, options
 ):
-    assert_same(make(**options).run(), expected)
-    assert_same_findings()
+    loop = make(**options)
+    assert_same(loop.run(), expected)
+    check_same_findings(findings_in(loop), expected_findings)
     assert pairs_run == [QUERIES * GALLERY]
 
 
-def test_findings_are_those_of_pairs_run_one_by_one(make, tmp_path):
+@pytest.mark.parametrize('options', [{'cache_mb': 0}, {'threads': 3}], ids=str)
+def test_memory_and_threads_that_read_change_nothing(
+    make, expected, expected_findings, options
+):
+    threads = options.pop('threads', 0)
+    loop = make(**options)
+    loop.dataloader.num_workers = threads
+    assert loop.run() == expected
+    check_same_findings(findings_in(loop), expected_findings, noise=0)
+
+
+def test_findings_are_those_of_pairs_run_one_by_one(make):
     loop = make(num_queries=2)
     loop.run()
-    (file,) = files_of(tmp_path)
     meta = loop.dataloader.dataset.metainfo
     model, dataset = loop.model, loop.dataloader.dataset
 
@@ -69,7 +84,7 @@ def test_findings_are_those_of_pairs_run_one_by_one(make, tmp_path):
         data = model.data_preprocessor(data, False)
         return data['inputs'], data['data_samples'][0].metainfo
 
-    for query, found in read_findings(file).items():
+    for query, found in findings_in(loop).items():
         record = meta['queries'][query]
         gallery = meta['protocols'][PROTOCOL].galleries[query]
         assert found.images.tolist() == sorted(set(gallery.images.tolist()))
@@ -91,8 +106,12 @@ def test_findings_are_those_of_pairs_run_one_by_one(make, tmp_path):
                 ('scores', boxes.scores[rows]),
                 ('similarity', boxes.embeddings[rows, 0]),
             ):
+                size = PIXELS if name == 'bboxes' else 1
                 np.testing.assert_allclose(
-                    value, getattr(result, name).numpy(), 1e-6, 1e-6
+                    value,
+                    getattr(result, name).numpy(),
+                    rtol=0,
+                    atol=size * NOISE,
                 )
 
 
@@ -120,47 +139,67 @@ def test_a_cascade_that_leaves_nothing_out_changes_nothing(
 
 
 def test_a_cascade_runs_the_most_similar_images_alone(
-    make, expected, pairs_run, tmp_path, monkeypatch
+    make, expected, pairs_run, monkeypatch
 ):
-    plain = []
+    plain, scored = [], []
     gathered = PairTestLoop._plain_features
+    evaluated = PersonSearchMetric.evaluate_pairs
 
-    def kept(self, protocols):
-        plain.append(gathered(self, protocols))
+    def kept(self, *args):
+        plain.append(gathered(self, *args))
         return plain[0]
 
+    def noted(self, findings, *args):
+        scored.append(findings)
+        return evaluated(self, findings, *args)
+
     monkeypatch.setattr(PairTestLoop, '_plain_features', kept)
+    monkeypatch.setattr(PersonSearchMetric, 'evaluate_pairs', noted)
     loop = make(cascade_topk=3)
     found = loop.run()
     assert pairs_run == [QUERIES * 3]
     assert found[f'{PROTOCOL}/queries'] == QUERIES
     assert found[f'{PROTOCOL}/gt'] == expected[f'{PROTOCOL}/gt']
-    (features,) = plain
+    (features,), (findings,) = plain, scored
     assert isinstance(features, Features)
-    meta = loop.dataloader.dataset.metainfo
+    meta = loop.dataset.metainfo
     wanted = images_to_search(
         {PROTOCOL: meta['protocols'][PROTOCOL]}, len(meta['image_names'])
     )
-    for file in files_of(tmp_path):
-        for query, whole in read_findings(file).items():
-            assert sorted(whole.images.tolist()) == wanted[query].tolist()
-            best = {
-                image: cosines(features, query, image).max(initial=-np.inf)
-                for image in wanted[query].tolist()
-            }
-            top = sorted(best, key=best.get, reverse=True)[:3]
-            assert sorted(top) == whole.images[:3].tolist()
-            cut = whole.counts[:3].sum()
-            assert whole.similarity[:cut].min() >= 0
-            assert (whole.similarity[cut:] < 0).all()
-            assert len(whole.similarity) > cut
+    for query, whole in findings.items():
+        assert sorted(whole.images.tolist()) == wanted[query].tolist()
+        best = {
+            image: cosines(features, query, image).max(initial=-np.inf)
+            for image in wanted[query].tolist()
+        }
+        top = sorted(best, key=best.get, reverse=True)[:3]
+        assert sorted(top) == whole.images[:3].tolist()
+        cut = whole.counts[:3].sum()
+        assert whole.similarity[:cut].min() >= 0
+        assert (whole.similarity[cut:] < 0).all()
+        assert len(whole.similarity) > cut
+
+
+def test_a_cascade_and_a_test_of_all_pairs_share_what_they_find(
+    make, expected, pairs_run
+):
+    make(cascade_topk=3).run()
+    assert pairs_run == [QUERIES * 3]
+    assert_same(make().run(), expected)
+    assert pairs_run == [QUERIES * GALLERY]
+    make(cascade_topk=5).run()
+    assert pairs_run == [QUERIES * GALLERY]
 
 
 # --- what is refused
 
 
 @pytest.mark.parametrize(
-    'name', ['batch_size', 'queries_at_once', 'cascade_topk', 'num_queries']
+    'name',
+    [
+        *('batch_size', 'queries_at_once', 'unit_pairs'),
+        *('cascade_topk', 'num_queries'),
+    ],
 )
 def test_nothing_at_a_time_is_refused(make, name):
     with pytest.raises(ValueError, match=f'{name} must be >= 1, got 0'):
@@ -216,31 +255,28 @@ def run_rank(rank, config, folder):
     for case, (options, wrapped) in CASES.items():
         runner.model = MMDistributedDataParallel(bare) if wrapped else bare
         loop = make_loop(runner, Path(folder) / case, **options)
-        found[case] = loop.run()
+        found[case] = loop.run(), findings_in(loop)
         assert loop.model is bare
     return found
 
 
 @pytest.fixture(scope='module')
 def ranks(config, tmp_path_factory):
-    """What each of two processes returns, and the folder of their files."""
+    """What each of two processes returns."""
     work = tmp_path_factory.mktemp('ranks_work')
     folder = tmp_path_factory.mktemp('ranks')
-    return run_ranks(2, folder, run_rank, config, str(work)), work
+    return run_ranks(2, folder, run_rank, config, str(work))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('case', CASES)
-def test_two_processes_find_what_one_finds(
-    make, ranks, expected, tmp_path, case
-):
-    (first, second), work = ranks
+def test_two_processes_find_what_one_finds(make, ranks, expected, case):
     options, _ = CASES[case]
-    alone = make(**options).run()
-    assert_same(first[case], alone)
-    assert second[case] == first[case]
-    check_same_findings(work / case, tmp_path)
-    assert len(files_of(work / case)) == QUERIES // 2
+    loop = make(**options)
+    alone = loop.run()
+    for result, findings in (rank[case] for rank in ranks):
+        assert result == alone
+        check_same_findings(findings, findings_in(loop), noise=0)
     cascade = 'det/boxes' in alone
     assert cascade == ('cascade' in case)
     assert (alone == expected) != cascade
@@ -258,7 +294,7 @@ def test_a_config_tests_a_checkpoint_pair_by_pair(
         show=dict(out=pictures, num_each=1),
     )
     assert_same(found, expected)
-    assert len(files_of(tmp_path / 'work' / 'pairs')) == QUERIES // 2
+    assert len(files_of(tmp_path / 'work')) == UNITS
     # the worst and the best of the queries that were run
     drawn = sorted(file.name for file in pictures.glob('*.jpg'))
     assert [name[:4] for name in drawn] == ['0001', f'{QUERIES:04d}']

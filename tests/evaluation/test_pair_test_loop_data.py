@@ -35,23 +35,20 @@ def test_data_that_is_as_it_should_be_is_searched(make_on, pairs_run):
 def test_a_query_is_cut_off_at_its_image(make_on):
     loop = make_on(protocols=asked_at(layouts.box(280, 5, 40, 18)))
     loop.model.eval()
-    _, meta = loop._load(image_number(loop, 's4.jpg'))
-    state = loop.query_state(loop.model.pair_searcher(0.5, 1), 0)
-    width, height = meta.img_shape[::-1]
+    with loop.pictures() as pictures:
+        ((item, box),) = pictures.queries([0])
+    state = loop.searcher().begin_query(item, box)
+    width, height = item['data_samples'].img_shape[::-1]
     assert float(state.box[0, 2]) == pytest.approx(width, abs=1e-3)
     assert 0 < state.box[0, 0] < width
     assert state.box[0, 3] < height
-
-
-def image_number(loop, name):
-    return loop.dataloader.dataset.metainfo['image_names'].index(name)
 
 
 def test_a_part_of_the_test_set_is_refused(make_on):
     loop = make_on()
     loop.dataloader.dataset.get_subset_([1, 2])
     with pytest.raises(ValueError, match='pairs need the whole test set'):
-        loop._load(0)
+        list(loop.pictures().images([0]))
 
 
 def test_a_query_outside_of_its_image_is_named(make_on):

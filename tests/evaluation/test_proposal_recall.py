@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -50,14 +51,18 @@ def test_every_image_that_shows_the_person_is_a_case():
 
     meta = dict(protocols={'G2': Protocol(np.array([3, 9]), galleries)})
     loop = SimpleNamespace(
-        model=SimpleNamespace(
-            pair_searcher=lambda *_: SimpleNamespace(proposals=proposals)
+        dataset=SimpleNamespace(metainfo=meta),
+        searcher=lambda: SimpleNamespace(
+            proposals=proposals,
+            begin_query=lambda item, box: item,
+            begin_gallery=lambda item: item,
         ),
-        metric=SimpleNamespace(det_thr=0.5),
-        cache_mb=1,
-        dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo=meta)),
-        query_state=lambda searcher, query: query,
-        gallery_state=lambda searcher, image: image,
+        pictures=lambda: nullcontext(
+            SimpleNamespace(
+                queries=lambda numbers: ((n, PERSON) for n in numbers),
+                images=iter,
+            )
+        ),
     )
     cases = walk(loop, 'G2')
     assert [(case.query, case.image) for case in cases] == [

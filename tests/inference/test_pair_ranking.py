@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mmps.inference.pair_ranking import PairRanker, key_of
 from mmps.inference.scenes import as_scene
 from mmps.models.pair_search import PairSearcher
 from tests.evaluation.pair_runs import findings_in, make_loop
@@ -31,7 +32,7 @@ def test_a_search_finds_what_the_test_loop_finds(
     loop.run()
     meta = loop.dataloader.dataset.metainfo
     paths = [data / 'Image/SSM' / name for name in meta['image_names']]
-    for number, expected in findings_in(tmp_path).items():
+    for number, expected in findings_in(loop).items():
         query = meta['queries'][number]
         found = guided.search(
             paths[query.image],
@@ -72,20 +73,32 @@ def test_the_next_query_uses_what_is_kept(guided, files, prepared):
     assert guided.search(files[0], BOX, files[:4]) == first
 
 
-def test_a_picture_that_changes_is_not_known_again(guided, tmp_path, grey):
-    ranker = guided._ranker
+def test_a_picture_that_changes_is_not_known_again(tmp_path, grey):
     path = tmp_path / 'a.bin'
     path.write_bytes(b'1')
-    before = ranker._number(as_scene(path))
-    assert ranker._number(as_scene(path)) == before
+    before = key_of(as_scene(path))
+    assert key_of(as_scene(path)) == before
     path.write_bytes(b'22')
-    assert ranker._number(as_scene(path)) != before
-    number = ranker._number(as_scene(grey))
-    assert ranker._number(as_scene(grey.copy())) == number
+    assert key_of(as_scene(path)) != before
+    key = key_of(as_scene(grey))
+    assert key_of(as_scene(grey.copy())) == key
     other = grey.copy()
     other[5, 5, 1] += 1
-    assert ranker._number(as_scene(other)) != number
-    assert ranker._number(as_scene(grey.reshape(160, 120, 3))) != number
+    assert key_of(as_scene(other)) != key
+    assert key_of(as_scene(grey.reshape(160, 120, 3))) != key
+
+
+def test_what_is_known_of_pictures_is_bounded(guided, grey):
+    ranker = PairRanker(guided.network, 0.05, cache_mb=0)
+    query = guided.network.prepare(as_scene(grey), [20, 20, 80, 100])
+    for number in range(3):
+        grey[0, 0] = number
+        gallery = [(0, as_scene(grey.copy()))]
+        ranker.search(query, gallery, top=None, batch_size=2)
+        assert len(ranker.searcher.cache._states) == 1
+    assert not any(
+        isinstance(value, dict | list) for value in vars(ranker).values()
+    )
 
 
 def test_a_picture_that_is_listed_twice_counts_twice(guided, files):
