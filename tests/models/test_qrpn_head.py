@@ -501,7 +501,7 @@ def test_with_other_people_first_a_score_for_them_costs_more():
         # says yes to whoever the other one is, no to all else
         logits = torch.where(overlap >= 0.5, 5.0, -5.0)[None]
         torch.manual_seed(0)
-        losses[first] = head._query_loss(
+        losses[first] = head.query_loss(
             logits, [torch.tensor([QUERY])], (6, 8), samples
         )
     assert losses[True] > 1.5 * losses[False]
