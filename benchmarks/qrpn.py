@@ -15,11 +15,15 @@ import time
 
 import numpy as np
 import torch
+from torch import nn
+from tqdm import tqdm
+
+import mmps  # noqa: F401  before mmdet: it may have to supply mmcv._ext
+
+# isort: split
 from mmdet.registry import DATASETS, MODELS
 from mmdet.structures.bbox import bbox2roi, scale_boxes
 from mmengine.registry import DefaultScope
-from torch import nn
-from tqdm import tqdm
 
 from mmps.apis import load_config, load_pair_loop
 from mmps.guidance import evenly
