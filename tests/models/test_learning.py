@@ -42,7 +42,8 @@ def test_people_are_detected_and_told_apart():
     model.roi_head.oim_head.loss_oim.table.zero_()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.03, momentum=0.9)
     model.train()
-    for step in range(60):
+    # 60 steps find 11 to 16 of 16 people over seeds and processors, 100 all
+    for step in range(120):
         for group in optimizer.param_groups:
             group['lr'] = 0.03 * min(1, (step + 1) / 10)
         scenes = [street(number) for number in range(4)]
