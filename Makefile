@@ -20,13 +20,13 @@ quickstart: $(VENV)/.installed
 	$(RUN) tools/quickstart.py
 
 test: $(VENV)/.installed
-	$(SUITE) -m "not campaign"
+	$(SUITE) -m "not long"
 
 test-all: $(VENV)/.installed
 	$(SUITE)
 
 test-avx2: $(VENV)/.installed
-	$(AVX2) $(SUITE) -m "not campaign"
+	$(AVX2) $(SUITE) -m "not long"
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

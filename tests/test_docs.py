@@ -226,7 +226,7 @@ def site(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.campaign
+@pytest.mark.long
 def test_the_site_builds_without_a_warning(site):
     done, out = site
     assert done.returncode == 0, done.stdout[-3000:]
@@ -235,7 +235,7 @@ def test_the_site_builds_without_a_warning(site):
 
 
 @pytest.mark.slow
-@pytest.mark.campaign
+@pytest.mark.long
 @pytest.mark.parametrize(
     'part',
     ['datasets', 'models', 'distillation', 'evaluation', 'engine', 'ops'],
