@@ -97,7 +97,9 @@ def faults(command):
     """What is wrong with a command, in words."""
     program, *arguments = command
     if program == 'make':
-        targets = re.findall(r'^(\w+):', (ROOT / 'Makefile').read_text(), re.M)
+        targets = re.findall(
+            r'^([\w-]+):', (ROOT / 'Makefile').read_text(), re.M
+        )
         named = [a for a in arguments if '=' not in a and a[0] != '-']
         return [f'make has no {a}' for a in named if a not in targets]
     if program in LAUNCHERS:
@@ -192,7 +194,9 @@ Or `python tools/test.py 'a b'
         ('python tools/score.py d [--thr 1]', 'tools/score.py has no [--thr'),
         ('python tools/train.py configs/x.py', 'there is no configs/x.py'),
         ('make test PYTHON=python', None),
+        ('make test-all lint', None),
         ('make tests', 'make has no tests'),
+        ('make test-al', 'make has no test-al'),
     ],
 )
 def test_faults_of_commands_are_named(command, fault):

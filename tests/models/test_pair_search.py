@@ -599,4 +599,4 @@ def test_what_was_run_before_and_memory_change_no_bit(without):
             *zip(*part, strict=True), pictures, 4
         )
         for one, other in zip(first, later, strict=True):
-            assert_same(fields(one), fields(other), atol=0)
+            assert_same(fields(one), fields(other), roundings=0)
