@@ -1,5 +1,7 @@
 # make quickstart   environment, synthetic data, training, test, table
-# make test         environment, whole test suite
+# make test         environment, tests (minutes; all but the long runs)
+# make test-all     the long runs too
+# make test-avx2    as make test, with the arithmetic of another processor
 # make lint         formatter and linter
 # make docs         documentation site, in build/docs; warnings are errors
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -7,14 +9,24 @@ PIP_FLAGS ?= --quiet --disable-pip-version-check
 VENV := .venv
 RUN := $(VENV)/bin/python
 PYTEST_FLAGS ?=
+SUITE = OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile $(PYTEST_FLAGS)
+# torch, oneDNN and OpenBLAS as on a processor without AVX-512
+AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
+    OPENBLAS_CORETYPE=Haswell
 
-.PHONY: quickstart test lint docs clean
+.PHONY: quickstart test test-all test-avx2 lint docs clean
 
 quickstart: $(VENV)/.installed
 	$(RUN) tools/quickstart.py
 
 test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile $(PYTEST_FLAGS)
+	$(SUITE) -m "not long"
+
+test-all: $(VENV)/.installed
+	$(SUITE)
+
+test-avx2: $(VENV)/.installed
+	$(AVX2) $(SUITE) -m "not long"
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

@@ -97,7 +97,9 @@ def faults(command):
     """What is wrong with a command, in words."""
     program, *arguments = command
     if program == 'make':
-        targets = re.findall(r'^(\w+):', (ROOT / 'Makefile').read_text(), re.M)
+        targets = re.findall(
+            r'^([\w-]+):', (ROOT / 'Makefile').read_text(), re.M
+        )
         named = [a for a in arguments if '=' not in a and a[0] != '-']
         return [f'make has no {a}' for a in named if a not in targets]
     if program in LAUNCHERS:
@@ -192,7 +194,9 @@ Or `python tools/test.py 'a b'
         ('python tools/score.py d [--thr 1]', 'tools/score.py has no [--thr'),
         ('python tools/train.py configs/x.py', 'there is no configs/x.py'),
         ('make test PYTHON=python', None),
+        ('make test-all lint', None),
         ('make tests', 'make has no tests'),
+        ('make test-al', 'make has no test-al'),
     ],
 )
 def test_faults_of_commands_are_named(command, fault):
@@ -226,6 +230,7 @@ def site(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_site_builds_without_a_warning(site):
     done, out = site
     assert done.returncode == 0, done.stdout[-3000:]
@@ -234,6 +239,7 @@ def test_the_site_builds_without_a_warning(site):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     'part',
     ['datasets', 'models', 'distillation', 'evaluation', 'engine', 'ops'],

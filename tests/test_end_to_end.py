@@ -144,6 +144,7 @@ def losses(work):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_killed_and_resumed_equals_unbroken(trained, config, tmp_path):
     command = ('tools/train.py', config, '--work-dir', str(tmp_path))
     kill_when('Epoch(train) [2][4/6]', sys.executable, *command)
@@ -164,6 +165,7 @@ def test_killed_and_resumed_equals_unbroken(trained, config, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_are_killed_and_resume(config, tmp_path, monkeypatch):
     work, start = tmp_path / 'work', ('tools/dist_train.sh', config, '2')
     monkeypatch.setenv('PORT', free_port())
@@ -179,6 +181,7 @@ def test_two_processes_are_killed_and_resume(config, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_score_what_one_scores(
     trained, config, tmp_path, monkeypatch
 ):
@@ -237,6 +240,7 @@ def test_two_processes_score_what_one_scores(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_what_is_fed_can_be_browsed(config, tmp_path):
     _, text = run(
         *('tools/browse_dataset.py', config, '--split', 'test'),
@@ -247,6 +251,7 @@ def test_what_is_fed_can_be_browsed(config, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_networks_are_compared(config, tmp_path):
     out = tmp_path / 'sizes.json'
     _, text = run(
@@ -263,6 +268,7 @@ def data_of(config):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_checkpoint_of_another_table_is_refused(trained, config, tmp_path):
     checkpoint = str(trained / f'epoch_{EPOCHS}.pth')
     out = tmp_path / 'out.json'
@@ -279,6 +285,7 @@ def test_a_checkpoint_of_another_table_is_refused(trained, config, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_training_stops_at_a_loss_that_is_not_finite(config, tmp_path):
     code, text = run(
         *('tools/train.py', config, '--work-dir', str(tmp_path)),

@@ -39,6 +39,7 @@ def place(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_command_of_the_readme_runs(place):
     run = []
     for command in commands((ROOT / 'README.md').read_text()):

@@ -11,6 +11,9 @@ from rich.table import Table
 from mmps.evaluation.search import TOP_K
 from mmps.evaluation.text_file import write_text
 
+#: Columns that no table needs. (Tables are not stretched to it.)
+WIDTH = 100_000
+
 
 def rows(result: dict[str, float]) -> dict[str, dict[str, float]]:
     """Split '<row>/<figure>' -> number into row -> figure -> number."""
@@ -71,10 +74,14 @@ def _search_table(table: dict[str, dict[str, float]]) -> Table:
 
 
 def to_text(table: Table) -> str:
-    """Lines of a table without colours, at most 120 wide."""
+    """Lines of a table without colours, as wide as what is in it.
+
+    Nothing is folded or cut, however narrow the terminal: a file's name in a
+    cell can be searched for and copied.
+    """
     out = io.StringIO()
     console = Console(
-        file=out, width=120, color_system=None, force_terminal=False
+        file=out, width=WIDTH, color_system=None, force_terminal=False
     )
     console.print(table)
     return '\n'.join(line.rstrip() for line in out.getvalue().splitlines())

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rich.table import Table
+from rich.text import Text
 
 from mmps.evaluation.report import to_text
 
@@ -20,14 +21,15 @@ def render(matches: Sequence[Match]) -> str:
     if timed:
         table.add_column('time', justify='right', no_wrap=True)
         table.add_column('frame', justify='right', no_wrap=True)
-    table.add_column('image', overflow='fold')
+    table.add_column('image', no_wrap=True)
     for rank, match in enumerate(matches, 1):
         table.add_row(
             str(rank),
             *(f'{match.similarity:.3f}', f'{match.score:.2f}'),
             *(f'{value:.0f}' for value in match.box),
             *_when(match, timed),
-            match.image or f'pixels {match.position}',
+            # a Text: brackets in a name are no markup
+            Text(match.image or f'pixels {match.position}'),
         )
     return to_text(table)
 

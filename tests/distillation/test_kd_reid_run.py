@@ -120,6 +120,7 @@ def student(configs, computed):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_table_with_unseen_identities_is_not_extracted(teacher, tmp_path):
     rows = torch.load(teacher, weights_only=True)['state_dict'][TABLE]
     unseen = int((rows == 0).all(dim=1).sum())
@@ -132,6 +133,7 @@ def test_a_table_with_unseen_identities_is_not_extracted(teacher, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_table_is_computed_of_all_identities(configs, teacher, computed):
     table = read_table(configs / 'lut.pth')
     assert table.rows.shape == (80, 16)
@@ -144,6 +146,7 @@ def test_a_table_is_computed_of_all_identities(configs, teacher, computed):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_row_is_the_mean_of_the_people_of_its_name(
     configs, teacher, computed
 ):
@@ -171,6 +174,7 @@ def test_a_row_is_the_mean_of_the_people_of_its_name(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_student_keeps_the_table_and_learns(configs, student):
     expected = read_table(configs / 'lut.pth').normalised()
     first, last = (weights(student, epoch) for epoch in (1, 2))
@@ -183,6 +187,7 @@ def test_the_student_keeps_the_table_and_learns(configs, student):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_stopped_and_resumed_run_equals_the_unbroken_one(
     configs, student, tmp_path
 ):
@@ -199,6 +204,7 @@ def test_a_stopped_and_resumed_run_equals_the_unbroken_one(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_student_is_a_plain_network_when_tested(
     configs, student, tmp_path
 ):

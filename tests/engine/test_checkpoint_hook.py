@@ -244,6 +244,7 @@ def test_checkpoints_by_iteration(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_kill_9_at_any_time_loses_nothing(tmp_path):
     epochs = {'train_cfg.max_epochs': 5}
     whole = fingerprint(train(tmp_path / 'whole', **epochs))

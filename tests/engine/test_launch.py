@@ -122,6 +122,7 @@ SMOOTH = {  # without dropout and BatchNorm, two ranks equal one
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_ranks_equal_one(tmp_path):
     halves = {'train_dataloader.batch_size': 2}
     results = run_toy_ranks(2, tmp_path / 'two', **SMOOTH, **halves)
@@ -139,6 +140,7 @@ def test_two_ranks_equal_one(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_nan_on_one_rank_stops_all(tmp_path):
     # 12 samples on 2 ranks: 3 iterations of 2 each
     changes = {'model.nan_at': '1:5', 'train_dataloader.batch_size': 2}
@@ -156,6 +158,7 @@ def test_nan_on_one_rank_stops_all(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_ranks_resume_from_the_same_file(tmp_path):
     halves = {'train_dataloader.batch_size': 2}
     stop = dict(custom_hooks=[dict(type='StopHook', epoch=2)])

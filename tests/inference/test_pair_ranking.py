@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from mmps.inference import Match
 from mmps.inference.pair_ranking import PairRanker, key_of
 from mmps.inference.scenes import as_scene
 from mmps.models.pair_search import PairSearcher
 from tests.evaluation.pair_runs import findings_in, make_loop
+from tests.inference.rankings import assert_same_matches
 
 BOX = (30, 20, 90, 160)
 
@@ -41,25 +43,18 @@ def test_a_search_finds_what_the_test_loop_finds(
             top=None,
             batch_size=5,
         )
-        order = np.argsort(-expected.similarity, kind='stable')
-        assert len(found) == len(order) > 20
-        np.testing.assert_allclose(
-            [match.similarity for match in found],
-            expected.similarity[order],
-            atol=1e-5,
-        )
-        # equals may be told apart by rounding: boxes are compared as a set
-        boxes = np.array([match.box for match in found])
-        rows = np.repeat(np.arange(len(expected.images)), expected.counts)
-        ours = np.column_stack([[m.position for m in found], boxes])
-        theirs = np.column_stack([rows, expected.bboxes])
-        for one, other in zip(*map(in_order, (ours, theirs)), strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-2)
-
-
-def in_order(rows):
-    """Rows (position, box) sorted by numbers that rounding cannot swap."""
-    return rows[np.lexsort(np.round(rows).T)]
+        images = np.repeat(np.arange(len(expected.images)), expected.counts)
+        whole = [
+            Match(None, int(image), tuple(box), similarity, score)
+            for image, box, similarity, score in zip(
+                *(images, expected.bboxes, expected.similarity),
+                *(expected.scores,),
+                strict=True,
+            )
+        ]
+        assert len(whole) > 20
+        whole.sort(key=lambda match: -match.similarity)
+        assert_same_matches(found, whole)
 
 
 def test_the_next_query_uses_what_is_kept(guided, files, prepared):
@@ -134,12 +129,7 @@ def test_a_rerank_runs_pairs_on_the_best_images(guided, files, k):
     ]
     for gallery in (index, files):
         found = guided.search(files[2], BOX, gallery, top=None, rerank=k)
-        assert [m.position for m in found] == [m.position for m in expected]
-        np.testing.assert_allclose(
-            [m.similarity for m in found],
-            [m.similarity for m in expected],
-            atol=1e-5,
-        )
+        assert_same_matches(found, expected)
 
 
 def test_a_rerank_reads_the_frames_of_a_video_again(guided, files, video):
@@ -148,7 +138,8 @@ def test_a_rerank_reads_the_frames_of_a_video_again(guided, files, video):
     whole = guided.search(files[2], BOX, video, every=2, top=None)
     positions = {match.position for match in found}
     assert len(positions) == 2
-    assert found == [m for m in whole if m.position in positions]
+    assert_same_matches(found, [m for m in whole if m.position in positions])
+    assert {m.frame for m in found} == {2 * place for place in positions}
 
 
 def test_pixels_cannot_be_reranked(guided, grey, files):

@@ -53,6 +53,15 @@ def test_a_video_adds_time_and_frame():
     assert second[-3:] == ['', '', 'a/b.jpg']
 
 
+def test_a_path_stays_in_one_piece(monkeypatch):
+    monkeypatch.setenv('COLUMNS', '60')
+    path = '/'.join(['folder'] * 60) + '/clip [bold].mp4'
+    long = FRAME._replace(image=path)
+    _, first, second = cells(render([IMAGE, long]))
+    assert first[-1] == 'a/b.jpg'
+    assert second[-3:] == ['1:02.5', '75', path]
+
+
 def test_nobody_is_said():
     assert render([]) == 'nobody was found'
 

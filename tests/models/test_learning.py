@@ -15,6 +15,8 @@ PLACES = [
     [72, 20, 92, 76],
     [102, 8, 122, 70],
 ]
+#: Over seeds and processors, 60 find 11 to 16 of the 16 people and 100 all.
+STEPS = 120
 
 
 def street(number):
@@ -42,9 +44,10 @@ def test_people_are_detected_and_told_apart():
     model.roi_head.oim_head.loss_oim.table.zero_()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.03, momentum=0.9)
     model.train()
-    for step in range(60):
+    for step in range(STEPS):
         for group in optimizer.param_groups:
-            group['lr'] = 0.03 * min(1, (step + 1) / 10)
+            left = (STEPS - step) / 40
+            group['lr'] = 0.03 * min(1, (step + 1) / 10, left)
         scenes = [street(number) for number in range(4)]
         losses = model.loss(*batch(model, *scenes, training=True))
         total = sum(

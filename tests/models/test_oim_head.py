@@ -16,12 +16,14 @@ def test_embedding_is_the_normalised_linear_map():
 
 
 def test_a_norm_layer_takes_off_the_mean_of_the_batch():
-    head = OIMHead(5, LOSS, feat_dim=4, norm_cfg=dict(type='BN1d')).train()
-    pooled = 10 + torch.rand(7, 5)
+    head = OIMHead(5, LOSS, feat_dim=4, norm_cfg=dict(type='BN1d'))
+    # in float64: float32 loses two digits when a mean of 10 is taken off
+    head = head.double().train()
+    pooled = 10 + torch.rand(7, 5, dtype=torch.float64)
     raw = pooled @ head.fc.weight.t() + head.fc.bias
     centred = (raw - raw.mean(0)) / (raw.var(0, correction=0) + 1e-5).sqrt()
     expected = centred / centred.norm(dim=1, keepdim=True)
-    torch.testing.assert_close(head(pooled), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(head(pooled), expected, rtol=0, atol=1e-12)
 
 
 def test_loss_is_the_loss_of_the_embedding():
