@@ -74,13 +74,19 @@ def make(without=('gates',), **changes):
 def centre(model):
     """Shift classes so that an image's detections lie around 0.5."""
     (query, *_), (gallery, *_) = scenario(model)
-    found = run_afresh(model, query, gallery, threshold=0.0)
-    if not len(found.scores):
-        return
     head = model.roi_head
-    head.bbox_head.fc_cls.bias[0] -= found.scores.median().logit()
-    if head.sim_head is not None:
-        head.sim_head.fc.bias[1] -= found.similarity.median().logit()
+    for _ in range(4):  # a probability of 0 does not say how far it is off
+        found = run_afresh(model, query, gallery, threshold=0.0)
+        if not len(found.scores):
+            return
+        head.bbox_head.fc_cls.bias[0] -= offset_of(found.scores)
+        if head.sim_head is not None:
+            head.sim_head.fc.bias[1] -= offset_of(found.similarity)
+
+
+def offset_of(probabilities):
+    """How far a logit lies from 0, as far as can be told."""
+    return probabilities.median().double().clamp(1e-30, 1 - 1e-7).logit()
 
 
 def pictures(model, images=IMAGES, first=0):
@@ -138,7 +144,10 @@ def maps_of(model, query, gallery):
     sizes = [p.meta['img_shape'][:2] for p in (query, gallery)]
     if model.backbone.gated:
         return model.backbone.forward_pairs(
-            query.image, gallery.image, ([sizes[0]], [sizes[1]])
+            query.image,
+            gallery.image,
+            ([sizes[0]], [sizes[1]]),
+            query.box[None],
         )
     return tuple(
         model.backbone.alone(p.image, [size])
@@ -194,12 +203,18 @@ def fields(result):
     return result.bboxes, result.scores, result.similarity
 
 
-def assert_same(result, expected, atol=1e-6):
-    """Boxes are compared relatively too; atol=0 is to the bit."""
+def assert_same(result, expected, roundings=512):
+    """Equal up to so many roundings in float32 of a field's largest number.
+
+    A corner of a box is the difference of numbers as large as the picture,
+    so a small one has the error of a large one. Which batch a pair runs in
+    changes the order of sums; with weights this strong that moves a score by
+    up to a hundred roundings.
+    """
     for value, other in zip(result, expected, strict=True):
-        torch.testing.assert_close(
-            value, other, rtol=1e-6 if atol else 0, atol=atol
-        )
+        size = max([1.0, *other.abs().flatten().tolist()])
+        atol = roundings * torch.finfo(torch.float32).eps * size
+        torch.testing.assert_close(value, other, rtol=0, atol=atol)
 
 
 # --- without gates: everything is computed once
@@ -259,7 +274,7 @@ def test_a_pair_that_was_run_costs_no_roi():
     (later,) = searcher.search([pair])
     assert searcher.num_rois == PROPOSALS
     for result in (again, later):
-        assert_same(fields(result), fields(first), atol=0)
+        assert_same(fields(result), fields(first), roundings=0)
 
 
 def test_queries_of_plain_proposals_share_all_rois():
@@ -285,13 +300,12 @@ def test_a_batch_of_one_equals_a_batch_of_sixteen(without):
     model = make(without)
     queries, galleries = scenario(model)
     pairs = shuffled_pairs(len(queries), len(galleries))
-    atol = 1e-6 if without else 1e-5
     one, many = (
         run(PairSearcher(model, THRESHOLD), queries, galleries, pairs, size)
         for size in (1, 16)
     )
     for first, second in zip(one, many, strict=True):
-        assert_same(fields(first), fields(second), atol)
+        assert_same(fields(first), fields(second))
 
 
 @pytest.mark.parametrize('without', PARTS)
@@ -306,9 +320,7 @@ def test_gated_pairs_equal_both_streams_in_lock_step(without):
         PairSearcher(model, THRESHOLD), queries, galleries, pairs, 16
     )
     for (q, g), result in zip(pairs, results, strict=True):
-        assert_same(
-            fields(result), reference(model, queries[q], galleries[g]), 1e-5
-        )
+        assert_same(fields(result), reference(model, queries[q], galleries[g]))
         assert len(result.scores)
 
 
@@ -351,7 +363,6 @@ def test_boxes_are_in_original_pixels(without):
     assert_same(
         fields(original),
         (in_input.bboxes * factor, in_input.scores, in_input.similarity),
-        atol=1e-5,
     )
     assert original.bboxes[:, 3].max() > gallery.meta['img_shape'][0]
 
@@ -581,7 +592,7 @@ def test_pairs_by_image_read_each_picture_once(without):
         afresh = run_afresh(
             model, pictures.all['query'][q], pictures.all['image'][image]
         )
-        assert_same(fields(result), fields(afresh), 1e-6 if without else 1e-5)
+        assert_same(fields(result), fields(afresh))
 
 
 @pytest.mark.parametrize('without', [['gates'], []])
@@ -597,4 +608,4 @@ def test_what_was_run_before_and_memory_change_no_bit(without):
             *zip(*part, strict=True), pictures, 4
         )
         for one, other in zip(first, later, strict=True):
-            assert_same(fields(one), fields(other), atol=0)
+            assert_same(fields(one), fields(other), roundings=0)
