@@ -26,7 +26,6 @@ from the same seed.
 """
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -36,6 +35,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
+from mmps.evaluation.text_file import write_text
 
 TOOLS = Path(__file__).parents[1] / 'tools'
 _TEACHER = 'custom_hooks.0.teacher'
@@ -239,7 +240,7 @@ class Campaign:
             ),
             figures=figures,
         )
-        write(file, json.dumps(result, indent=1) + '\n')
+        write_text(file, json.dumps(result, indent=1) + '\n')
         return result
 
     def weights(self, name: str, seed: int) -> Path:
@@ -273,7 +274,7 @@ class Campaign:
                 commit=commit(),
                 seconds=round(time.time() - begin),  # since the last resume
             )
-            write(done, json.dumps(trained) + '\n')
+            write_text(done, json.dumps(trained) + '\n')
         return folder / json.loads(done.read_text())['checkpoint']
 
 
@@ -291,14 +292,6 @@ def call(tool: str, work: Path, *arguments: str) -> None:
         done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT)
     if done.returncode:
         raise SystemExit(f'{tool} failed, see {log}')
-
-
-def write(file: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f'{file.name}.{os.getpid()}.part')
-    part.write_text(text)
-    part.replace(file)
 
 
 def commit() -> str | None:

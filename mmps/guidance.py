@@ -292,7 +292,7 @@ def render(guidance: Guidance) -> str:
         lines.append('block' + ''.join(f'{name:>15}' for name in names))
         lines += [
             f'{number:5}{block.smallest:15.4f}{block.largest:15.4f}'
-            f'{block.over_queries:15.4f}{block.over_channels:15.4f}'
+            f'{block.over_queries:15.2g}{block.over_channels:15.2g}'
             for number, block in enumerate(guidance.gates, 1)
         ]
         lines.append(
@@ -301,7 +301,7 @@ def render(guidance: Guidance) -> str:
     else:
         lines.append('no gates (backbone.gated=False)')
     lines += [
-        f"the gallery's C4 map moves by {100 * guidance.map_change:.3f} % of "
+        f"the gallery's C4 map moves by {100 * guidance.map_change:.2g} % of "
         'its size from query to query',
         f"{guidance.cases} images with the query's person and others: the "
         'person scores higher in',

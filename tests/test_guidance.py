@@ -240,13 +240,13 @@ def test_evenly_spread_numbers(total, wanted, numbers):
 
 def test_a_report_is_read_by_people():
     gates = SimpleNamespace(
-        smallest=0.5, largest=1.5, over_queries=0.125, over_channels=0.25
+        smallest=0.5, largest=1.5, over_queries=3e-8, over_channels=0.25
     )
     text = render(Guidance(50, 8, (gates,), 0.0123, 190, 0.71, None, 0.94))
     assert '8 gallery images, 50 queries on each' in text
-    row = '    1         0.5000         1.5000         0.1250         0.2500'
+    row = '    1         0.5000         1.5000          3e-08           0.25'
     assert row in text.splitlines()
-    assert '1.230 % of its size' in text
+    assert '1.2 % of its size' in text
     assert '190 images' in text
     assert '      QRPN  71.0 %' in text.splitlines()
     assert '   QSimNet  none' in text.splitlines()

@@ -162,7 +162,7 @@ class QRPNHead(PersonSearchRPNHead):
             return losses, proposals
         logits = self.query_scores(feats[0], query)
         shape = feats[0].shape[-2:]
-        losses['loss_qrpn_cls'] = self._query_loss(
+        losses['loss_qrpn_cls'] = self.query_loss(
             logits, targets, shape, batch_data_samples
         )
         order = self.query_order(logits, shape, batch_data_samples)
@@ -173,7 +173,7 @@ class QRPNHead(PersonSearchRPNHead):
         )
         return losses, proposals
 
-    def _query_loss(
+    def query_loss(
         self,
         logits: Tensor,
         targets: list[Tensor],

@@ -40,7 +40,7 @@ class RunningNorm(nn.Module):
         self.momentum = momentum
         self.eps = eps
         self.register_buffer('mean', torch.zeros(channels))
-        self.register_buffer('square', torch.ones(channels))
+        self.register_buffer('var', torch.ones(channels))
         self.register_buffer('steps', torch.zeros((), dtype=torch.long))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,16 +52,19 @@ class RunningNorm(nn.Module):
 
     def standardise(self, x: Tensor) -> Tensor:
         """The same without taking notice of the batch."""
-        var = (self.square - self.mean.square()).clamp(min=0)
-        return (x - self.mean) * (var + self.eps).rsqrt()
+        return (x - self.mean) * (self.var + self.eps).rsqrt()
 
     @torch.no_grad()
     def _remember(self, x: Tensor) -> None:
-        sums = torch.stack([x.sum(dim=0), x.square().sum(dim=0)])
-        sums = torch.cat([sums, sums.new_full((2, 1), len(x))], dim=1)
-        all_reduce(sums)
-        mean, square = sums[:, :-1] / sums[:, -1:]
+        # two sums, not one of squares: the spread is small beside the mean
+        total = torch.cat([x.sum(dim=0), x.new_tensor([len(x)])])
+        all_reduce(total)
+        mean = total[:-1] / total[-1]
+        apart = (x - mean).square().sum(dim=0)
+        all_reduce(apart)
         self.steps += 1
         share = (1 / self.steps).clamp(min=self.momentum)
+        # of the mixture of what was and what came
+        between = share * (1 - share) * (mean - self.mean).square()
+        self.var.lerp_(apart / total[-1], share).add_(between)
         self.mean.lerp_(mean, share)
-        self.square.lerp_(square, share)

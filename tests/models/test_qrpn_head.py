@@ -48,7 +48,7 @@ def make(num=256, seed=0, **options):
     nn.init.normal_(head.rpn_reg.bias, std=0.02)
     if hasattr(head, 'gate'):
         nn.init.normal_(head.gate.norm.mean, std=0.3)
-        nn.init.uniform_(head.gate.norm.square, 0.5, 1.5)
+        nn.init.uniform_(head.gate.norm.var, 0.5, 1.5)
         head.gate.eval()  # statistics stay as they are
     return head
 
@@ -250,7 +250,7 @@ def test_query_scores_are_the_formula_anchor_by_anchor():
     (feats,), query = draw()
     gate = head.gate
     assert gate.fc1.out_features == 2
-    spread = (gate.norm.square - gate.norm.mean**2 + 1e-6).sqrt()
+    spread = (gate.norm.var + 1e-6).sqrt()
     with torch.no_grad():
         got = head.query_scores(feats, query)
         assert got.shape == (2, ANCHORS)
@@ -501,7 +501,7 @@ def test_with_other_people_first_a_score_for_them_costs_more():
         # says yes to whoever the other one is, no to all else
         logits = torch.where(overlap >= 0.5, 5.0, -5.0)[None]
         torch.manual_seed(0)
-        losses[first] = head._query_loss(
+        losses[first] = head.query_loss(
             logits, [torch.tensor([QUERY])], (6, 8), samples
         )
     assert losses[True] > 1.5 * losses[False]

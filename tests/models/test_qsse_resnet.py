@@ -38,7 +38,7 @@ def draw_weights(net, seed=0):
             nn.init.normal_(module.bias, std=0.3)
         elif isinstance(module, RunningNorm):
             nn.init.normal_(module.mean, std=0.2)
-            nn.init.uniform_(module.square, 0.5, 1.5)
+            nn.init.uniform_(module.var, 0.5, 1.5)
     net.eval()  # of mmdet's ResNet, returns nothing
     return net
 
@@ -85,16 +85,16 @@ def pad(images):
 
 def slow_gate(gate, query, gallery):
     """The formula of the centred gate in NumPy, one pair of vectors."""
-    w1, b1, w2, b2, mean, square = (
+    w1, b1, w2, b2, mean, var = (
         p.detach().double().numpy()
         for p in (
             *(gate.fc1.weight, gate.fc1.bias),
             *(gate.fc2.weight, gate.fc2.bias),
-            *(gate.norm.mean, gate.norm.square),
+            *(gate.norm.mean, gate.norm.var),
         )
     )
     z = np.concatenate([query.double().numpy(), gallery.double().numpy()])
-    z = (z - mean) / np.sqrt(square - mean**2 + gate.norm.eps)
+    z = (z - mean) / np.sqrt(var + gate.norm.eps)
     logits = w2 @ np.maximum(w1 @ z + b1, 0) + b2
     return torch.from_numpy(2 / (1 + np.exp(-logits)))
 
@@ -263,7 +263,7 @@ def test_swapping_the_images_swaps_the_maps_if_w1_treats_them_alike(depth):
     for gate in net.gates:
         first, second = gate.fc1.weight.data.chunk(2, dim=1)
         second.copy_(first)
-        for statistic in (gate.norm.mean, gate.norm.square):
+        for statistic in (gate.norm.mean, gate.norm.var):
             first, second = statistic.chunk(2)
             second.copy_(first)
     straight, crossed = run(net, query, gallery), run(net, gallery, query)
@@ -467,7 +467,7 @@ def test_weights_of_a_plain_network_fit(depth):
     missing, unexpected = net.load_state_dict(plain.state_dict(), strict=False)
     assert unexpected == []
     assert missing == [name for name in net.state_dict() if 'gates.' in name]
-    # two layers, and mean, square and steps of the descriptor
+    # two layers, and mean, var and steps of the descriptor
     assert len(missing) == 7 * len(net.blocks())
     ungated = QSSEResNet(depth=depth, gated=False, **STAGES)
     assert ungated.state_dict().keys() == plain.state_dict().keys()

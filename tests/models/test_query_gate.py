@@ -11,7 +11,7 @@ FORMS = pytest.mark.parametrize('form', ['centred', 'paper'])
 def draw_weights(gate, seed=0):
     torch.manual_seed(seed)
     for name, value in gate.state_dict().items():
-        if name == 'norm.square':
+        if name == 'norm.var':
             nn.init.uniform_(value, 0.5, 1.5)
         elif name != 'norm.steps':
             nn.init.normal_(value, std=0.3 if name == 'norm.mean' else 1)
@@ -24,8 +24,8 @@ def by_hand(gate, z, form):
     rows = []
     for x in z.double().numpy():
         if form == 'centred':
-            var = value['norm.square'] - value['norm.mean'] ** 2
-            x = (x - value['norm.mean']) / np.sqrt(var + 1e-6)
+            spread = np.sqrt(value['norm.var'] + 1e-6)
+            x = (x - value['norm.mean']) / spread
         hidden = [
             max(0.0, float(w @ x + b))
             for w, b in zip(
