@@ -13,12 +13,8 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-TOOLS = Path(__file__).parent
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,6 +54,8 @@ def run(
         options: KEY=VALUE, as in tools/train.py.
         amp: Train in mixed precision.
     """
+    from mmps.campaign import call
+
     result = work / 'result.json'
     options = [f'randomness.seed={seed}', *options]
     if not result.exists():
@@ -80,22 +78,6 @@ def run_in(args: argparse.Namespace, config: str, seed: int) -> dict:
     """``run`` in the folder of this config and seed."""
     work = args.work_dir / f'{Path(config).stem}_seed{seed}'
     return run(config, seed, work, args.cfg_options, args.amp)
-
-
-def call(tool: str, work: Path, *arguments: str) -> None:
-    """Run a tool; its output goes to a file in the folder of the run.
-
-    Raises:
-        SystemExit: It failed; the message names the file.
-    """
-    work.mkdir(parents=True, exist_ok=True)
-    log = work / f'{tool}.log'
-    command = [sys.executable, str(TOOLS / tool), *arguments]
-    command += ['--work-dir', str(work)]
-    with log.open('w') as file:
-        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT)
-    if done.returncode:
-        raise SystemExit(f'{tool} failed, see {log}')
 
 
 def table(results: dict[str, list[dict]], protocol: str) -> str:
