@@ -66,8 +66,8 @@ val_cfg = val_dataloader = val_evaluator = None
 #: Spread of weights so that the query matters to what is found.
 STRONG = {
     'rpn_cls.weight': 1.0,
-    'rpn_head.gate.0.weight': 10.0,
-    'rpn_head.gate.2.weight': 10.0,
+    'rpn_head.gate.fc1.weight': 1.0,
+    'rpn_head.gate.fc2.weight': 1.0,
     'qrpn_conv.weight': 0.3,
     'qrpn_cls.weight': 1.0,
     'sim_head.fc.weight': 10.0,
