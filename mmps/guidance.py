@@ -125,10 +125,7 @@ def look(
             "no image of these galleries shows a query's person and somebody "
             'else; take more queries'
         )
-    qrpn, qsim, cosine = (
-        None if values[0] is None else float(mean_of_known(list(values)))
-        for values in zip(*orders, strict=True)
-    )
+    qrpn, qsim, cosine = map(mean_or_none, zip(*orders, strict=True))
     return Guidance(
         queries=len(queries),
         images=len(images),
@@ -273,6 +270,13 @@ def orders_of_pair(
         similarity = head.sim_head.similarity(query.expand_as(found), found)
         qsim = query_order(similarity, wanted)
     return qrpn, qsim, cosine
+
+
+def mean_or_none(orders: Sequence[Tensor | None]) -> float | None:
+    """Mean of what is known; None for a part that the network lacks, and if
+    nobody stands where an anchor could score."""
+    mean = mean_of_known([order for order in orders if order is not None])
+    return None if mean is None else float(mean)
 
 
 def evenly(total: int, wanted: int) -> list[int]:

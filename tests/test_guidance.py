@@ -9,7 +9,14 @@ import torch
 from mmdet.structures.bbox import bbox2roi
 from mmengine.structures import InstanceData
 
-from mmps.guidance import Guidance, Reader, evenly, look, render
+from mmps.guidance import (
+    Guidance,
+    Reader,
+    evenly,
+    look,
+    mean_or_none,
+    render,
+)
 from mmps.models.query_gate import Gate
 from mmps.structures import Gallery, Protocol, Query
 from tests.models.build import batch, build, model_config, scene
@@ -243,6 +250,14 @@ def test_galleries_without_the_person_are_named():
 )
 def test_evenly_spread_numbers(total, wanted, numbers):
     assert evenly(total, wanted) == numbers
+
+
+@pytest.mark.parametrize(
+    ('orders', 'mean'),
+    [([0.5, 1.0], 0.75), ([float('nan'), 1.0], 1.0), ([float('nan')], None)],
+)
+def test_what_nobody_could_score_is_no_number(orders, mean):
+    assert mean_or_none([*map(torch.tensor, orders), None]) == mean
 
 
 def test_a_report_is_read_by_people():
