@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox2roi
 from mmengine.structures import InstanceData
 
@@ -17,9 +18,8 @@ from mmps.guidance import (
     mean_or_none,
     render,
 )
-from mmps.models.query_gate import Gate
 from mmps.structures import Gallery, Protocol, Query
-from tests.models.build import batch, build, model_config, scene
+from tests.models.build import batch, model_config, scene
 from tests.models.test_learning import COLOURS, PLACES
 
 #: Scenes of the test, after those of the training.
@@ -99,17 +99,9 @@ def make_model(**backbone):
     cfg.roi_head.oim_head.in_channels = 128
     cfg.roi_head.oim_head.loss_oim.update(num_ids=4, queue_size=0)
     cfg.train_cfg.rcnn.sampler.num = 16
-    model = build(cfg)
     torch.manual_seed(0)
+    model = MODELS.build(cfg)
     model.init_weights()
-    for module in model.modules():
-        if isinstance(module, torch.nn.Linear):
-            module.reset_parameters()
-    for module in model.modules():
-        if isinstance(module, Gate):
-            torch.nn.init.zeros_(module.fc2.weight)
-            torch.nn.init.zeros_(module.fc2.bias)
-    model.roi_head.oim_head.loss_oim.table.zero_()
     return model
 
 

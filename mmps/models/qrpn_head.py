@@ -94,18 +94,21 @@ class QRPNHead(PersonSearchRPNHead):
         hidden = hidden_units(
             self.in_channels, self.reduction, self.min_hidden
         )
+        channels = self.in_channels
         self.gate = Gate(
-            self.in_channels, self.in_channels, hidden, self.gate_form
+            channels, channels, hidden, self.gate_form, neutral=False
         )
-        channels = self.query_channels or self.feat_channels
-        self.qrpn_conv = nn.Conv2d(self.in_channels, channels, 3, padding=1)
-        self.qrpn_cls = nn.Conv2d(channels, self.num_base_priors, 1)
+        units = self.query_channels or self.feat_channels
+        self.qrpn_conv = nn.Conv2d(channels, units, 3, padding=1)
+        self.qrpn_cls = nn.Conv2d(units, self.num_base_priors, 1)
 
     def init_weights(self) -> None:
         """As the RPN's, which starts near zero (std 0.01); QRPN with Kaiming.
 
         The query score must part people who look alike to the RPN, and does
-        so far sooner from a start of full size (docs/qeeps.md).
+        so far sooner from a start of full size. Its gate is not neutral for
+        the same reason: on the 512 channels of a narrow ResNet-50 the score
+        stayed blind from a neutral one (docs/qeeps.md).
         """
         super().init_weights()
         if self.query_guided:

@@ -26,6 +26,10 @@ class QSimHead(BaseModule):
 
         d = (q - g)^2  ->  BatchNorm1d(D)  ->  Linear(D, 2)  ->  softmax
 
+    The linear layer starts as a distance: every element of d counts the same,
+    against 'same'. From PyTorch's random start 800 steps did not reach the
+    order of the cosine (docs/qeeps.md); this is our choice.
+
     Args:
         feat_dim: D.
         negatives: Sampled negatives for each positive, at most. Other people
@@ -43,6 +47,11 @@ class QSimHead(BaseModule):
         super().__init__(init_cfg)
         self.norm = nn.BatchNorm1d(feat_dim)
         self.fc = nn.Linear(feat_dim, 2)
+        # spread of the logits over pairs about 1, as BatchNorm's is
+        other, same = self.fc.weight.data
+        nn.init.constant_(other, feat_dim**-0.5)
+        nn.init.constant_(same, -(feat_dim**-0.5))
+        nn.init.zeros_(self.fc.bias)
         self.negatives = negatives
         self.loss_weight = loss_weight
 

@@ -26,23 +26,31 @@ class Gate(nn.Module):
         'centred'   s = 2 sigmoid(W2 ReLU(W1 norm(z)))
         'paper'     s =   sigmoid(W2 ReLU(W1 z))
 
-    The centred gate starts with W2 = 0, so at exactly 1, where its slope is
-    0.5: the fresh network is the one without gates, and learns at once. Its
-    descriptor has unit spread (``RunningNorm``), since the averages of two
-    queries hardly differ. Both are this project's choice. The literal gate
-    starts as PyTorch's linear layers do, near 0.5, which halves what it
-    scales; in 800 steps it learnt a constant per channel and nothing of the
-    query (docs/qeeps.md).
+    The centred gate of a trained network starts ``neutral``: with W2 = 0, so
+    at exactly 1, where its slope is 0.5. The fresh network is the one without
+    gates, and learns at once. Its descriptor has unit spread
+    (``RunningNorm``), since the averages of two queries hardly differ. Both
+    are this project's choice. The literal gate starts as PyTorch's linear
+    layers do, near 0.5, which halves what it scales; in 800 steps it learnt a
+    constant per channel and nothing of the query (docs/qeeps.md).
 
     Args:
         inputs: Size of the descriptor z.
         outputs: Number of factors.
         hidden: Hidden units.
         form: 'centred' or 'paper'.
+        neutral: Whether a centred gate starts at 1. One whose map goes into
+            new layers alone may start as PyTorch's linear layers do, around
+            1: then it differs between queries from the first step.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, hidden: int, form: str = 'centred'
+        self,
+        inputs: int,
+        outputs: int,
+        hidden: int,
+        form: str = 'centred',
+        neutral: bool = True,
     ) -> None:
         super().__init__()
         if form not in ('centred', 'paper'):
@@ -54,8 +62,9 @@ class Gate(nn.Module):
         self.norm = None
         if form == 'centred':
             self.norm = RunningNorm(inputs)
-            nn.init.zeros_(self.fc2.weight)
-            nn.init.zeros_(self.fc2.bias)
+            if neutral:
+                nn.init.zeros_(self.fc2.weight)
+                nn.init.zeros_(self.fc2.bias)
 
     def forward(self, descriptor: Tensor) -> Tensor:
         """(B, inputs) to (B, outputs), float32 also inside autocast."""

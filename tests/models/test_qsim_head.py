@@ -100,6 +100,19 @@ def test_similarity_is_the_probability_of_the_same_person():
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
 
 
+def test_a_fresh_head_orders_people_as_their_cosine_does():
+    torch.manual_seed(0)
+    head = QSimHead(feat_dim=64).double().eval()
+    query, gallery = unit_rows(1, 64, seed=1), unit_rows(50, 64, seed=2)
+    got = head.similarity(query.expand_as(gallery), gallery)
+    cosine = (query * gallery).sum(dim=1)
+    assert torch.equal(got.argsort(), cosine.argsort())
+    # and its logits are of the size that BatchNorm's statistics give them
+    with torch.no_grad():
+        logits = head.train()(unit_rows(500, 64), unit_rows(500, 64, seed=3))
+    assert 0.3 < float(logits.std()) < 3
+
+
 @pytest.mark.parametrize('training', [True, False])
 def test_query_and_gallery_may_be_swapped(training):
     head = make().train(training)

@@ -17,8 +17,8 @@ optim_wrapper = dict(
     paramwise_cfg=dict(
         custom_keys={
             'backbone.gates': dict(lr_mult=3.0, decay_mult=0.0),
-            'rpn_head.gate': dict(lr_mult=10.0, decay_mult=0.0),
-            'rpn_head.qrpn_': dict(lr_mult=10.0),
+            'rpn_head.gate': dict(lr_mult=5.0, decay_mult=0.0),
+            'rpn_head.qrpn_': dict(lr_mult=5.0),
         }
     ),
 )
