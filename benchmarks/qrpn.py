@@ -29,17 +29,20 @@ from mmps.apis import load_config, load_pair_loop
 from mmps.guidance import evenly
 from mmps.models.guidance import mean_of_known
 
-#: Way -> gate, start (None: that of the RPN), anchors, other people first,
-#: learning rate.
+#: Way -> gate ('neutral' is the centred one with a start of 1), start of the
+#: convolutions (None: that of the RPN), anchors, other people first, factor on
+#: the learning rate.
 WAYS = {
     'paper: 256 random anchors, literal gate': ('paper', None, 256, False, 1),
     '16 anchors, others first': ('paper', None, 16, True, 1),
     'and Kaiming start': ('paper', 'kaiming', 16, True, 1),
-    'and centred gate, start of the RPN': ('centred', None, 16, True, 1),
-    'and centred gate, Kaiming start': ('centred', 'kaiming', 16, True, 1),
-    'the same, half the rate': ('centred', 'kaiming', 16, True, 0.5),
-    'the same, 32 anchors': ('centred', 'kaiming', 32, True, 1),
-    'the same, 256 random anchors': ('centred', 'kaiming', 256, False, 1),
+    'neutral gate, Kaiming start': ('neutral', 'kaiming', 16, True, 1),
+    'neutral gate, twice the rate': ('neutral', 'kaiming', 16, True, 2),
+    'centred gate, Kaiming start': ('centred', 'kaiming', 16, True, 1),
+    'centred gate, twice the rate': ('centred', 'kaiming', 16, True, 2),
+    'centred gate, half the rate': ('centred', 'kaiming', 16, True, 0.5),
+    'centred gate, 32 anchors': ('centred', 'kaiming', 32, True, 1),
+    'centred gate, 256 random anchors': ('centred', 'kaiming', 256, False, 1),
 }
 
 
@@ -52,7 +55,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='of the OIM network it starts from')
     parser.add_argument('--steps', type=int, default=800)
     parser.add_argument('--pairs', type=int, default=4, help='of a step')
-    parser.add_argument('--rate', type=float, default=0.2)
+    parser.add_argument('--rate', type=float, default=0.1)
     parser.add_argument('--seeds', nargs='+', type=int, default=[0])
     parser.add_argument('--protocol', default='G50')
     parser.add_argument('--queries', type=int, default=60)
@@ -150,12 +153,15 @@ def make_head(maps: Maps, way: tuple) -> nn.Module:
     head = MODELS.build(
         dict(
             maps.head_cfg,
-            gate=gate,
+            gate='paper' if gate == 'paper' else 'centred',
             num_samples=anchors,
             other_people_first=others_first,
         )
     )
     head.init_weights()
+    if gate == 'neutral':
+        nn.init.zeros_(head.gate.fc2.weight)
+        nn.init.zeros_(head.gate.fc2.bias)
     if start is None:
         for conv in (head.qrpn_conv, head.qrpn_cls):
             nn.init.normal_(conv.weight, std=0.01)

@@ -478,8 +478,9 @@ def test_without_a_query_it_is_the_plain_rpn():
         assert torch.equal(ours.scores, stock.scores)
 
 
-def test_the_query_loss_reaches_its_branch_and_both_images():
-    head = make()
+@pytest.mark.parametrize('detach', [False, True])
+def test_the_query_loss_reaches_its_branch_and_both_images(detach):
+    head = make(detach=detach)
     (feats,), query = draw()
     feats.requires_grad_()
     query.requires_grad_()
@@ -491,8 +492,11 @@ def test_the_query_loss_reaches_its_branch_and_both_images():
         proposal_cfg(),
     )
     losses['loss_qrpn_cls'].backward()
-    assert feats.grad.any()
-    assert query.grad.any(dim=1).all()
+    if detach:
+        assert feats.grad is query.grad is None
+    else:
+        assert feats.grad.any()
+        assert query.grad.any(dim=1).all()
     own = ('gate.', 'qrpn_conv.', 'qrpn_cls.')
     for name, parameter in head.named_parameters():
         if name.startswith(own):
