@@ -27,7 +27,7 @@ OTHER = [67.857, 17.642, 92.143, 78.358]
 def config(num=256, **options):
     model = model_config('qeeps/qeeps_r18_tiny')
     head = model.rpn_head
-    for name in ('num_samples', 'other_people_first'):
+    for name in ('num_samples', 'other_people_first', 'detach'):
         head.pop(name)  # what is tested is the default
     head.update(in_channels=CHANNELS, feat_channels=6, **options)
     model.train_cfg.rpn.sampler.num = num
