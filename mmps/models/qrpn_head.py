@@ -50,8 +50,6 @@ class QRPNHead(PersonSearchRPNHead):
         num_samples: Anchors of each gallery image that the query score is
             trained on; None as for the RPN, 256.
         loss_weight: Of the query score.
-        detach: Whether its gradient stops at both C4 maps, so that the score
-            learns from maps which it does not bend. The papers train jointly.
         kwargs: Of mmdet's ``RPNHead``.
     """
 
@@ -67,7 +65,6 @@ class QRPNHead(PersonSearchRPNHead):
         other_people_first: bool = False,
         num_samples: int | None = None,
         loss_weight: float = 1.0,
-        detach: bool = False,
         **kwargs,
     ) -> None:
         if merge not in ('sum', 'product'):
@@ -82,7 +79,6 @@ class QRPNHead(PersonSearchRPNHead):
         self.merge = merge
         self.other_people_first = other_people_first
         self.query_weight = loss_weight
-        self.detach = detach
         if self.train_cfg:
             sampler = dict(self.train_cfg['sampler'])
             if num_samples is not None:
@@ -130,8 +126,6 @@ class QRPNHead(PersonSearchRPNHead):
         Returns:
             (B, H * W * A) logits in mmdet's anchor order.
         """
-        if self.detach:
-            feats, query = feats.detach(), query.detach()
         gated = (feats * self.gate(query)[:, :, None, None]).to(feats.dtype)
         logits = self.qrpn_cls(self.qrpn_conv(gated).relu())
         return per_anchor(logits, 1).view(len(feats), -1)

@@ -27,7 +27,7 @@ OTHER = [67.857, 17.642, 92.143, 78.358]
 def config(num=256, **options):
     model = model_config('qeeps/qeeps_r18_tiny')
     head = model.rpn_head
-    for name in ('num_samples', 'other_people_first', 'detach'):
+    for name in ('num_samples', 'other_people_first'):
         head.pop(name)  # what is tested is the default
     head.update(in_channels=CHANNELS, feat_channels=6, **options)
     model.train_cfg.rpn.sampler.num = num
@@ -478,9 +478,8 @@ def test_without_a_query_it_is_the_plain_rpn():
         assert torch.equal(ours.scores, stock.scores)
 
 
-@pytest.mark.parametrize('detach', [False, True])
-def test_the_query_loss_reaches_its_branch_and_both_images(detach):
-    head = make(detach=detach)
+def test_the_query_loss_reaches_its_branch_and_both_images():
+    head = make()
     (feats,), query = draw()
     feats.requires_grad_()
     query.requires_grad_()
@@ -492,11 +491,8 @@ def test_the_query_loss_reaches_its_branch_and_both_images(detach):
         proposal_cfg(),
     )
     losses['loss_qrpn_cls'].backward()
-    if detach:
-        assert feats.grad is query.grad is None
-    else:
-        assert feats.grad.any()
-        assert query.grad.any(dim=1).all()
+    assert feats.grad.any()
+    assert query.grad.any(dim=1).all()
     own = ('gate.', 'qrpn_conv.', 'qrpn_cls.')
     for name, parameter in head.named_parameters():
         if name.startswith(own):

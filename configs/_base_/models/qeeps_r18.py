@@ -6,12 +6,7 @@ _base_ = './oim_r18.py'
 model = dict(
     type='QEEPS',
     backbone=dict(type='QSSEResNet', init_cfg=None),
-    rpn_head=dict(
-        type='QRPNHead',
-        num_samples=16,
-        other_people_first=True,
-        detach=True,
-    ),
+    rpn_head=dict(type='QRPNHead', num_samples=16, other_people_first=True),
     roi_head=dict(
         type='QEEPSRoIHead',
         shared_head=dict(init_cfg=None),
