@@ -10,4 +10,4 @@ model = dict(
     roi_head=dict(oim_head=dict(loss_oim=dict(num_ids=80, queue_size=500)))
 )
 train_dataloader = dict(dataset=dict(num_pairs=800))
-load_from = 'work_dirs/oim_r18_w0.3_tiny/epoch_22.pth'
+load_from = 'work_dirs/oim_r18_w0.3_tiny/epoch_21.pth'

@@ -1,6 +1,6 @@
 _base_ = './synth.py'
 
-max_epochs = 22
+max_epochs = 21
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     dict(
