@@ -26,8 +26,7 @@ from mmdet.structures.bbox import bbox2roi, scale_boxes
 from mmengine.registry import DefaultScope
 
 from mmps.apis import load_config, load_pair_loop
-from mmps.guidance import evenly
-from mmps.models.guidance import mean_of_known
+from mmps.guidance import evenly, mean_or_none
 
 #: Way -> gate ('neutral' is the centred one with a start of 1), start of the
 #: convolutions (None: that of the RPN), anchors, other people first, factor on
@@ -176,7 +175,7 @@ def order_of(head: nn.Module, cases: list[tuple]) -> float:
         for query, feats, sample in cases:
             logits = head.query_scores(feats, query)
             orders.append(head.query_order(logits, feats.shape[-2:], [sample]))
-    return float(mean_of_known([o for o in orders if o is not None]))
+    return mean_or_none(orders)
 
 
 def train(head, images, shown, args, rate, seed) -> float:

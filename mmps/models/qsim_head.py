@@ -27,8 +27,8 @@ class QSimHead(BaseModule):
         d = (q - g)^2  ->  BatchNorm1d(D)  ->  Linear(D, 2)  ->  softmax
 
     The linear layer starts as a distance: every element of d counts the same,
-    against 'same'. From PyTorch's random start 800 steps did not reach the
-    order of the cosine (docs/qeeps.md); this is our choice.
+    against 'same'. This is our choice; trained from PyTorch's random start
+    the network searched worse (docs/qeeps.md).
 
     Args:
         feat_dim: D.
