@@ -18,6 +18,9 @@ A plan is a YAML file:
     tables:
       ablation:
         a row's label: qeeps18
+    differences:                 # seed by seed, with an interval
+      what guidance brings:
+        a row's label: [qeeps18, oim18_pairs]
 
 What a run gives is one small JSON file, kept where the plan says so that the
 next session goes on; a run whose file is there is not repeated. Weights stay
@@ -30,11 +33,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import yaml
+from scipy.stats import t as student
 
 from mmps.evaluation.text_file import write_text
 
@@ -81,11 +86,14 @@ class Plan:
         runs: Name -> run, in the order in which they are run.
         protocols: Names such as G50.
         tables: Name -> label -> name of a run.
+        differences: Name -> label -> names of a run and of what it is
+            compared with.
     """
 
     runs: dict[str, Run]
     protocols: tuple[str, ...]
     tables: dict[str, dict[str, str]]
+    differences: dict[str, dict[str, list[str]]]
 
 
 def read_plan(path: Path) -> Plan:
@@ -95,7 +103,7 @@ def read_plan(path: Path) -> Plan:
         ValueError: An unknown key or run, or a run before what it builds on.
     """
     content = yaml.safe_load(path.read_text())
-    unknown = content.keys() - {'protocols', 'runs', 'tables'}
+    unknown = content.keys() - {'protocols', 'runs', 'tables', 'differences'}
     if unknown:
         raise ValueError(f'{path}: unknown {sorted(unknown)}')
     runs = {}
@@ -118,12 +126,17 @@ def read_plan(path: Path) -> Plan:
                     'above it'
                 )
     tables = content.get('tables', {})
-    for table, rows in tables.items():
-        if missing := set(rows.values()) - runs.keys():
+    differences = content.get('differences', {})
+    shown = {
+        **{name: set(rows.values()) for name, rows in tables.items()},
+        **{name: {*chain(*r.values())} for name, r in differences.items()},
+    }
+    for table, names in shown.items():
+        if missing := names - runs.keys():
             raise ValueError(
                 f'{path}: table {table} shows unknown runs {sorted(missing)}'
             )
-    return Plan(runs, tuple(content['protocols']), tables)
+    return Plan(runs, tuple(content['protocols']), tables, differences)
 
 
 class Campaign:
@@ -189,17 +202,25 @@ class Campaign:
 
     def tables(self) -> str:
         """All tables of the plan, of what has been run so far."""
-        parts = []
+        protocols, parts = self.plan.protocols, []
         for title, rows in self.plan.tables.items():
             results = {
-                label: [
-                    json.loads(file.read_text())
-                    for file in sorted(self.results.glob(f'{name}_seed*.json'))
-                ]
-                for label, name in rows.items()
+                label: self._results(name) for label, name in rows.items()
             }
-            parts.append(f'{title}\n\n{table(results, self.plan.protocols)}')
+            parts.append(f'{title}\n\n{table(results, protocols)}')
+        for title, rows in self.plan.differences.items():
+            results = {
+                label: [self._results(name) for name in names]
+                for label, names in rows.items()
+            }
+            lines = differences_table(results, protocols)
+            parts.append(f'{title}\n\n{lines}')
         return '\n\n'.join(parts)
+
+    def _results(self, name: str) -> list[dict]:
+        """What there is of a run, by seed."""
+        files = sorted(self.results.glob(f'{name}_seed*.json'))
+        return [json.loads(file.read_text()) for file in files]
 
     def result_file(self, name: str, seed: int) -> Path:
         """Where the result of a run is kept."""
@@ -321,22 +342,75 @@ def table(rows: dict[str, Sequence[dict]], protocols: Sequence[str]) -> str:
         protocols: Whose mAP and top-1 are shown; detection is where there is
             any.
     """
+    figures = _figures(protocols, chain(*rows.values()))
+    lines = [['network', 'seeds', *figures]]
+    for label, results in rows.items():
+        cells = [spread(results, key) for key in figures.values()]
+        lines.append([label, str(len(results)), *cells])
+    return _markdown(lines)
+
+
+def differences_table(
+    rows: dict[str, Sequence[Sequence[dict]]], protocols: Sequence[str]
+) -> str:
+    """Markdown: mean difference of two runs, seed by seed, and its interval.
+
+    Args:
+        rows: Label -> results of a run, and of what it is compared with.
+        protocols: As of ``table``.
+    """
+    results = [chain(*pair) for pair in rows.values()]
+    figures = _figures(protocols, chain(*results))
+    lines = [['difference', 'seeds', *figures]]
+    for label, (ours, others) in rows.items():
+        base = {result['seed']: result['figures'] for result in others}
+        pairs = [
+            (result['figures'], base[result['seed']])
+            for result in ours
+            if result['seed'] in base
+        ]
+        cells = [difference(pairs, key) for key in figures.values()]
+        lines.append([label, str(len(pairs)), *cells])
+    return _markdown(lines)
+
+
+def difference(pairs: Sequence[tuple[dict, dict]], key: str) -> str:
+    """Cell: mean of the differences in percent, [95 % interval of Student]."""
+    if not pairs:
+        return 'not run'
+    values = [
+        100 * (one[key] - other[key])
+        for one, other in pairs
+        if key in one and key in other
+    ]
+    if not values:
+        return '-'
+    mean = statistics.mean(values)
+    if len(values) == 1:
+        return f'{mean:+.1f}'
+    error = statistics.stdev(values) / len(values) ** 0.5
+    reach = float(student.ppf(0.975, len(values) - 1)) * error
+    return f'{mean:+.1f} [{mean - reach:+.1f}, {mean + reach:+.1f}]'
+
+
+def _figures(
+    protocols: Sequence[str], results: Iterable[dict]
+) -> dict[str, str]:
+    """Heading -> key of the figures that are shown."""
     figures = {
         f'{name} {figure}': f'{name}/{figure}'
         for name in protocols
         for figure in ('mAP', 'top-1')
     }
-    if any('det/AP' in r['figures'] for found in rows.values() for r in found):
+    if any('det/AP' in result['figures'] for result in results):
         figures.update({'detection AP': 'det/AP', 'recall': 'det/recall'})
-    lines = [
-        '| network | seeds | ' + ' | '.join(figures) + ' |',
-        '| --- ' * (len(figures) + 2) + '|',
-    ]
-    for label, results in rows.items():
-        cells = [label, str(len(results))]
-        cells += [spread(results, key) for key in figures.values()]
-        lines.append('| ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines)
+    return figures
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A table whose first line is its heading."""
+    head, *rest = ('| ' + ' | '.join(cells) + ' |' for cells in lines)
+    return '\n'.join([head, '| --- ' * len(lines[0]) + '|', *rest])
 
 
 def spread(results: Sequence[dict], key: str) -> str:
