@@ -66,6 +66,8 @@ def test_other_errors_pass_and_clean_up(tmp_path):
 
 
 def save_until_full(path, pipe):
+    # a fork of a process with OpenMP threads has none of them: it would wait
+    torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
     for size in (1_000, 100_000):
         content = dict(state_dict=dict(a=torch.full((size,), 1.0 * size)))
