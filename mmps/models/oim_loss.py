@@ -248,9 +248,8 @@ class OIMLoss(nn.Module):
         return torch.tensor(list(text), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Inverse of ``get_extra_state``."""
-        text = bytes(state.tolist()).decode()
-        self.identity_names = tuple(text.split('\n')) if text else ()
+        """Take over names; a state without any leaves those that are known."""
+        self.identity_names = _names_in(state) or self.identity_names
 
     def name_identities(self, names: list[str]) -> None:
         """Tell the table who its rows are; the same names again is fine.
@@ -287,6 +286,12 @@ class OIMLoss(nn.Module):
                 'with the data set of the checkpoint'
             )
         self.identity_names = names
+
+
+def _names_in(state: Tensor) -> tuple[str, ...]:
+    """Names of what ``OIMLoss.get_extra_state`` gives, () for none."""
+    text = bytes(state.tolist()).decode()
+    return tuple(text.split('\n')) if text else ()
 
 
 def gather_rows(x: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:

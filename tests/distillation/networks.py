@@ -1,8 +1,13 @@
 """Tiny students and teachers."""
 
 import torch
+import torch.nn.functional as F
+from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.model import BaseModel
 
+from mmps.models import OIMLoss
+from mmps.structures import BACKGROUND
 from tests.models.build import build, model_config
 
 PEOPLE = [[10, 10, 40, 90], [60, 5, 100, 95]]
@@ -21,6 +26,25 @@ SMALL_OIM = {
     'roi_head.oim_head.loss_oim.num_ids': 3,
     'roi_head.oim_head.loss_oim.queue_size': 7,
 }
+
+
+@MODELS.register_module()
+class Student(BaseModel):
+    """A linear embedding with OIM; takes the place of the toy's model."""
+
+    def __init__(self, feat_dim=6, **options):
+        super().__init__()
+        options = dict(num_ids=4, queue_size=5) | options
+        self.backbone = torch.nn.Linear(4, feat_dim)
+        self.loss_oim = OIMLoss(feat_dim=feat_dim, **options)
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        x = F.normalize(self.backbone(torch.stack(inputs)), dim=1)
+        if mode != 'loss':
+            return list(x)
+        kinds = len(self.loss_oim.table) - BACKGROUND
+        ids = (torch.stack(inputs).sum(dim=1) * 97).long() % kinds
+        return dict(loss_oim=self.loss_oim(x, ids + BACKGROUND))
 
 
 def network_config(depth=18, oim=False, **changes):

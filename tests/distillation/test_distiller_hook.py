@@ -2,39 +2,23 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmdet.registry import DATASETS, MODELS
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
 
 from mmps.distillation import DistillerHook
 from mmps.engine import CheckpointError
-from mmps.structures import UNLABELED
 from tests.distillation.networks import (
-    PEOPLE,
     distiller_config,
     make_student,
     network,
     network_config,
 )
+from tests.distillation.runs import load, run_of, same
 from tests.engine import toy
-from tests.models.build import CONFIGS, scene
 
-RUNTIME = CONFIGS / '_base_' / 'default_runtime.py'
 ADAPTER = {'hint.adapter.weight', 'hint.adapter.bias'}
-
-
-@DATASETS.register_module()
-class SceneData(toy.ToyData):
-    """Four noisy pictures of two out of three people."""
-
-    def __init__(self):
-        super().__init__(size=4)
-        self.metainfo = dict(identity_names=['a', 'b', 'c'])
-
-    def __getitem__(self, index):
-        inputs, sample = scene(PEOPLE, [index % 3, UNLABELED], seed=index)
-        return dict(inputs=inputs, data_samples=sample)
 
 
 @MODEL_WRAPPERS.register_module()
@@ -42,23 +26,6 @@ class StudentWrapper(nn.Module):
     def __init__(self, module):
         super().__init__()
         self.module = module
-
-
-def run_of(folder, model, **changes):
-    """The runtime of the configs around a model; 2 epochs of 2 steps."""
-    return toy.make_config(
-        folder,
-        model=model,
-        train_dataloader=dict(dataset=dict(type='SceneData'), batch_size=2),
-        train_cfg=dict(max_epochs=2),
-        optim_wrapper=dict(optimizer=dict(lr=0.01)),
-        default_hooks={
-            name: hook
-            for name, hook in Config.fromfile(RUNTIME).default_hooks.items()
-            if name in ('identity_names', 'distiller')
-        },
-        **changes,
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -72,19 +39,6 @@ def student_config(distiller):
     if distiller is not None:
         cfg.distiller = distiller
     return cfg
-
-
-def load(path):
-    return torch.load(path, map_location='cpu', weights_only=True)
-
-
-def same(a, b):
-    """Whether two nests of dicts, lists and tensors are equal to the bit."""
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return torch.equal(a, b) if torch.is_tensor(a) else a == b
 
 
 @pytest.mark.slow

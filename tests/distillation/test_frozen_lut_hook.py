@@ -3,14 +3,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
-from mmdet.registry import MODELS
-from mmengine.model import BaseModel
 from mmengine.registry import MODEL_WRAPPERS
 
 from mmps.distillation import FrozenLUTHook, IdentityTable, write_table
 from mmps.engine import CheckpointError
 from mmps.models import OIMLoss
 from mmps.structures import BACKGROUND
+from tests.distillation.networks import Student
 from tests.engine import toy
 from tests.models import test_qeeps as qeeps
 from tests.zoo import small as zoo
@@ -51,25 +50,6 @@ def said(monkeypatch):
         lambda message, **kwargs: lines.append(message),
     )
     return lines
-
-
-@MODELS.register_module()
-class Student(BaseModel):
-    """A linear embedding with OIM; takes the place of the toy's model."""
-
-    def __init__(self, **options):
-        super().__init__()
-        options = dict(num_ids=4, feat_dim=DIM, queue_size=5) | options
-        self.backbone = torch.nn.Linear(4, DIM)
-        self.loss_oim = OIMLoss(**options)
-
-    def forward(self, inputs, data_samples=None, mode='tensor'):
-        x = F.normalize(self.backbone(torch.stack(inputs)), dim=1)
-        if mode != 'loss':
-            return list(x)
-        kinds = len(self.loss_oim.table) - BACKGROUND
-        ids = (torch.stack(inputs).sum(dim=1) * 97).long() % kinds
-        return dict(loss_oim=self.loss_oim(x, ids + BACKGROUND))
 
 
 @MODEL_WRAPPERS.register_module()

@@ -27,8 +27,9 @@ _NUMBER = itertools.count()  # mmengine wants a new name for each run
 class ToyData(torch.utils.data.Dataset):
     """12 noisy vectors; follows the protocol of ``StatelessSeedHook``."""
 
-    def __init__(self, size: int = 12) -> None:
-        self.metainfo = dict(identity_names=['a', 'b'], queries=(object(),))
+    def __init__(self, size: int = 12, names: tuple = ('a', 'b')) -> None:
+        names = list(names)
+        self.metainfo = dict(identity_names=names, queries=(object(),))
         self.seed, self.size = 0, size
         self._epoch = mp.Value('i', 0)
 

@@ -210,6 +210,13 @@ def test_identity_names_travel_with_the_table():
         other.name_identities(['p17', 'p4'])
 
 
+def test_a_file_without_names_leaves_those_that_are_known():
+    loss = make_loss()
+    loss.name_identities(['a', 'b'])
+    loss.load_state_dict(make_loss().state_dict())
+    assert loss.identity_names == ('a', 'b')
+
+
 @pytest.mark.parametrize(
     ('names', 'message'),
     [
