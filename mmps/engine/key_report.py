@@ -139,6 +139,7 @@ def check_state_dict(
     filename,
     strict: bool = True,
     allow: Sequence[str] = (),
+    hint: str | None = None,
 ) -> KeyReport:
     """Refuse a checkpoint that does not fit; loads nothing itself.
 
@@ -149,6 +150,7 @@ def check_state_dict(
         strict: False to only report.
         allow: Prefixes of keys that may be missing, unexpected or of another
             shape, as for fine-tuning: ``('roi_head.oim_head.',)``.
+        hint: What to do, at the end of the error; None names ``allow``.
 
     Returns:
         The report.
@@ -174,7 +176,8 @@ def check_state_dict(
     raise CheckpointError(
         filename,
         f'{refused}{bad.table()}{more}',
-        'Check that config and checkpoint belong together (backbone, '
+        hint
+        or 'Check that config and checkpoint belong together (backbone, '
         'number of identities, method). To fine-tune from it all the same, '
         'list the prefixes of such keys in default_hooks.strict_load.allow, '
         f'for example {bad.problem_keys()[0].rsplit(".", 1)[0]!r}',

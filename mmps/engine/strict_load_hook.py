@@ -5,10 +5,16 @@ from collections.abc import Sequence
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from torch import nn
 
 from .errors import CheckpointError
 from .key_overview import overview
-from .key_report import check_state_dict
+from .key_report import check_state_dict, training_only
+
+_RESUMING = (
+    'Resume with the config and the data set of the run, or start a new run '
+    'from these weights with load_from'
+)
 
 
 @HOOKS.register_module()
@@ -19,6 +25,11 @@ class StrictLoadHook(Hook):
     with a checkpoint of another architecture scores random weights without an
     error. This hook runs between reading the file and loading the weights,
     before any other hook sees them, for training and testing.
+
+    A new run may be of another data set than the checkpoint. A module that is
+    for training only (``training_only``) and has a method ``take_over`` says
+    then what of its state in the file it starts with, and why; this is
+    logged. ``resume`` loads everything or refuses.
 
     Args:
         allow: Prefixes of keys that may be missing, unexpected or of another
@@ -43,21 +54,53 @@ class StrictLoadHook(Hook):
         if is_model_wrapper(model):
             model = model.module
         weights = checkpoint.get('state_dict', checkpoint)
+        told = {} if runner._resume else _take_over(model, weights)
         report = check_state_dict(
             model,
             weights,
             source,
             allow=() if runner._resume else self.allow,
+            hint=_RESUMING if runner._resume else None,
         )
         if not report.fits:
             runner.logger.warning(f'{source}: {overview(report)}')
-        if report.left_out:
+        for prefix, line in told.items():
+            runner.logger.info(f'{source}: {prefix[:-1]} {line}')
+        lacking = [k for k in report.left_out if not k.startswith((*told,))]
+        if lacking:
             runner.logger.info(
-                f'{source}: published weights; {len(report.left_out)} keys '
+                f'{source}: published weights; {len(lacking)} keys '
                 'that only training needs start fresh'
             )
-            ours = model.state_dict()
-            weights.update({key: ours[key] for key in report.left_out})
+        ours = model.state_dict()
+        weights.update({key: ours[key] for key in report.left_out})
+
+
+def _take_over(model: nn.Module, weights: dict) -> dict[str, str]:
+    """Replace, in place, what modules do not take of another run's state.
+
+    Returns:
+        Prefix of the keys of such a module -> what it says.
+    """
+    told = {}
+    for prefix in training_only(model):
+        module = model.get_submodule(prefix[:-1])
+        keys = [k for k in weights if _unwrapped(k).startswith(prefix)]
+        if not keys or not hasattr(module, 'take_over'):
+            continue
+        saved = {
+            _unwrapped(key).removeprefix(prefix): weights.pop(key)
+            for key in keys
+        }
+        state, line = module.take_over(saved)
+        weights.update({prefix + key: value for key, value in state.items()})
+        if line:
+            told[prefix] = line
+    return told
+
+
+def _unwrapped(key: str) -> str:
+    return key.removeprefix('module.')
 
 
 def _check_resumable(checkpoint: dict, source) -> None:

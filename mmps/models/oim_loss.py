@@ -10,6 +10,8 @@ Source: Xiao et al., "Joint Detection and Identification Feature Learning for
 Person Search", CVPR 2017, section 3.2.
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
@@ -17,6 +19,8 @@ from mmengine.dist import all_gather, all_reduce, get_world_size
 from torch import Tensor, nn
 
 from mmps.structures import BACKGROUND, UNLABELED
+
+_FRESH = 'starts fresh: the file'
 
 
 @MODELS.register_module()
@@ -251,6 +255,53 @@ class OIMLoss(nn.Module):
         """Take over names; a state without any leaves those that are known."""
         self.identity_names = _names_in(state) or self.identity_names
 
+    def take_over(
+        self, saved: Mapping[str, Tensor]
+    ) -> tuple[Mapping[str, Tensor], str]:
+        """Choose what a new run on these identities starts with.
+
+        Rows of the same people are brought into this order. The table of
+        other people is of no use, nor is its queue. Without names of its own,
+        as in a test, the table takes over all.
+
+        Args:
+            saved: State of another run's table, as ``state_dict`` gives it.
+
+        Returns:
+            The state to load in its place, empty to start fresh; and a line
+            for the log, empty if everything is loaded as it is.
+        """
+        own, ours = self.state_dict(), self.identity_names
+        if not ours or saved.keys() != own.keys():  # or a damaged file
+            return saved, ''
+        theirs = _names_in(saved['_extra_state'])
+        counts = f'{len(saved["table"])} there, {len(ours)} here'
+        if not theirs:
+            return {}, f'{_FRESH} does not name its identities ({counts})'
+        if sorted(theirs) != sorted(ours):
+            common = len({*theirs} & {*ours})
+            return {}, (
+                f'{_FRESH} has other identities ({counts}, {common} in both)'
+            )
+        for key in ('table', 'queue'):
+            there, here = list(saved[key].shape), list(own[key].shape)
+            if there != here:
+                return {}, (
+                    f'{_FRESH} has the same identities, but its {key} is '
+                    f'{there} there and {here} here'
+                )
+        row_of = {name: row for row, name in enumerate(theirs)}
+        order = torch.tensor([row_of[name] for name in ours])
+        moved = int((order != torch.arange(len(order))).sum())
+        if not moved:
+            return saved, ''
+        table = saved['table'][order]
+        names = own['_extra_state']
+        return {**saved, 'table': table, '_extra_state': names}, (
+            f'keeps its table: the same identities, {moved} of {len(order)} '
+            'rows moved to the order of the data set'
+        )
+
     def name_identities(self, names: list[str]) -> None:
         """Tell the table who its rows are; the same names again is fine.
 
@@ -283,7 +334,8 @@ class OIMLoss(nn.Module):
             raise ValueError(
                 'the lookup table belongs to other identities than the data '
                 f'set: row {row} is {old!r} there and {new!r} here; resume '
-                'with the data set of the checkpoint'
+                'with the data set of the checkpoint, or start a new run from '
+                'it: load_from, with StrictLoadHook'
             )
         self.identity_names = names
 

@@ -217,6 +217,13 @@ def test_a_file_without_names_leaves_those_that_are_known():
     assert loss.identity_names == ('a', 'b')
 
 
+def test_a_table_that_knows_no_names_takes_over_all():
+    other = make_loss()
+    other.name_identities(['a', 'b'])
+    saved = other.state_dict()
+    assert make_loss().take_over(saved) == (saved, '')
+
+
 @pytest.mark.parametrize(
     ('names', 'message'),
     [
