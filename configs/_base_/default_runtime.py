@@ -13,6 +13,8 @@ default_hooks = dict(
     # checkpoints hold nothing but tensors, numbers and text
     plain_checkpoint=dict(type='PlainCheckpointHook'),
     nonfinite_loss=dict(type='NonFiniteLossHook'),
+    # all processes validate and save the same statistics of BatchNorm
+    batch_norm=dict(type='AverageBatchNormHook'),
     # row r of the lookup table is person identity_names[r]
     identity_names=dict(type='IdentityNamesHook'),
     # the teacher of model.distiller, where there is one

@@ -7,6 +7,7 @@ mmengine's checkpoint loaders by safe ones (``checkpoint_schemes``).
 from . import checkpoint_schemes
 from .amp import CPUAmpOptimWrapper, enable_amp
 from .atomic import AtomicBackend, write_atomically
+from .batch_norm_hook import AverageBatchNormHook
 from .checkpoint_hook import SafeCheckpointHook
 from .checkpoint_io import load_checkpoint_file
 from .download import cache_dir, fetch
@@ -23,6 +24,7 @@ from .weights import fill_weights, read_weights
 
 __all__ = [
     'AtomicBackend',
+    'AverageBatchNormHook',
     'CPUAmpOptimWrapper',
     'CheckpointError',
     'KeyReport',

@@ -19,7 +19,9 @@ class SafeCheckpointHook(CheckpointHook):
     Files, ``best_*`` and ``last_checkpoint`` included, are written atomically
     and only then are outdated ones deleted. ``resume=True`` without
     ``load_from`` takes the newest intact file of the work_dir; if there is
-    none, the run starts from the config's ``start_from``, or anew.
+    none, the run starts from the config's ``start_from``, or anew. Hooks with
+    a ``before_saving(runner)`` are called on all processes before a file is
+    written.
 
     A checkpoint of a whole epoch, the default, resumes bit for bit (with
     ``StatelessSeedHook``); one from within an epoch (``by_epoch=False``) does
@@ -97,6 +99,8 @@ class SafeCheckpointHook(CheckpointHook):
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        # of all processes; before_save_checkpoint is called on rank 0 alone
+        runner.call_hook('before_saving')
         runner.save_checkpoint(
             self.out_dir,
             name,

@@ -115,5 +115,6 @@ def _refuse_averaged_buffers(cfg) -> None:
             raise ValueError(
                 'SyncBuffersHook averages every buffer over the ranks, also '
                 'the lookup table and queue position of OIM: remove it from '
-                'custom_hooks'
+                'custom_hooks; AverageBatchNormHook averages the statistics '
+                'of BatchNorm'
             )

@@ -136,6 +136,7 @@ def make_config(work_dir, **changes) -> Config:
             strict_load=dict(type='StrictLoadHook'),
             stateless_seed=dict(type='StatelessSeedHook'),
             nonfinite_loss=dict(type='NonFiniteLossHook'),
+            batch_norm=dict(type='AverageBatchNormHook'),
             logger=dict(type='LoggerHook', interval=1000),
         ),
         randomness=dict(seed=3),
@@ -176,10 +177,20 @@ def validation(values: list) -> dict:
 
 def fingerprint(runner: Runner) -> str:
     """SHA-256 of weights, buffers and momentum."""
-    digest = hashlib.sha256()
     model = getattr(runner.model, 'module', runner.model)
-    tensors = dict(model.state_dict())
-    for index, state in runner.optim_wrapper.state_dict()['state'].items():
+    return fingerprint_of(
+        dict(
+            state_dict=model.state_dict(),
+            optimizer=runner.optim_wrapper.state_dict(),
+        )
+    )
+
+
+def fingerprint_of(checkpoint: dict) -> str:
+    """The same of a file."""
+    digest = hashlib.sha256()
+    tensors = dict(checkpoint['state_dict'])
+    for index, state in checkpoint['optimizer']['state'].items():
         tensors[f'momentum {index}'] = state['momentum_buffer']
     for key in sorted(tensors):
         digest.update(key.encode() + tensors[key].numpy().tobytes())

@@ -1,0 +1,81 @@
+"""The same running statistics of BatchNorm on every process."""
+
+from mmdet.registry import HOOKS
+from mmengine.dist import all_reduce_params
+from mmengine.hooks import EMAHook, Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+@HOOKS.register_module()
+class AverageBatchNormHook(Hook):
+    """Averages ``running_mean`` and ``running_var`` over the processes.
+
+    Each process normalises its own images, so their running statistics drift
+    apart: they would score a validation differently, and the file would keep
+    those of rank 0. They are averaged after each epoch, before a validation
+    and before a checkpoint within an epoch. All processes go on from the
+    average, which is what a resumed run reads.
+
+    The variance is the mean of the variances, without the variance between
+    the means: BatchNorm keeps an average of the variances *within* batches,
+    and in training each process has divided by that of its own batch.
+
+    Nothing else is averaged: the lookup table and the queue are the same on
+    all processes by themselves, as are the statistics of ``RunningNorm`` and
+    ``SyncBatchNorm``. Copies of an ``EMAHook`` are averaged too. Does nothing
+    with one process, and leaves BatchNorm in eval mode alone.
+    """
+
+    priority = 'VERY_HIGH'  # before everything that saves or validates
+
+    def __init__(self) -> None:
+        self._trained = False
+
+    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        """Note that there is something to average."""
+        self._trained = True
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Average."""
+        self._average(runner)
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Average what was trained since; the model is still in train mode."""
+        self._average(runner)
+
+    def before_saving(self, runner: Runner) -> None:
+        """Average what was trained since; see ``SafeCheckpointHook``."""
+        self._average(runner)
+
+    def _average(self, runner: Runner) -> None:
+        # The average of equal numbers may differ from them in the last bit.
+        if self._trained:
+            all_reduce_params(_statistics(runner), op='mean')
+        self._trained = False
+
+
+def _statistics(runner: Runner) -> list[Tensor]:
+    """Of every BatchNorm that trains, in the model and in its averages."""
+    model = runner.model
+    model = model.module if is_model_wrapper(model) else model
+    averages = [
+        hook.ema_model.module
+        for hook in runner.hooks
+        if isinstance(hook, EMAHook)
+    ]
+    trained = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm)
+        and module.training
+        and module.track_running_stats
+    ]
+    return [
+        statistic
+        for owner in (model, *averages)
+        for module in map(owner.get_submodule, trained)
+        for statistic in (module.running_mean, module.running_var)
+    ]
