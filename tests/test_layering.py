@@ -16,7 +16,9 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     'datasets': {'structures', 'seeding'},
     'models': {'structures', 'ops'},
     'zoo': {'engine'},
-    'distillation': {'structures', 'models', 'engine', 'zoo'},
+    'distillation': {
+        *('structures', 'fingerprint', 'models', 'engine', 'zoo'),
+    },
     'evaluation': {'structures', 'fingerprint'},
     # builds models by their configs, knows none of them
     'inference': {

@@ -1,7 +1,10 @@
 """Gives a student its teacher, and keeps what is neither's weights."""
 
+import logging
+
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -17,29 +20,47 @@ class DistillerHook(Hook):
 
     The weights in a checkpoint are those of the plain student. The adapter of
     the hint, which only training needs, is beside them in the entry
-    ``distiller``. Does nothing for a model without ``KnowledgeDistiller``.
+    ``distiller``, with the path and the fingerprint of the teacher: a run
+    cannot be resumed with another one. Does nothing for a model without
+    ``KnowledgeDistiller``.
     """
 
+    def __init__(self) -> None:
+        # the checkpoint of a resumed run, and what it says of its teacher
+        self._resumed: tuple[str, dict | None] | None = None
+
     def before_train(self, runner: Runner) -> None:
-        """Read the teacher."""
+        """Read the teacher.
+
+        Raises:
+            CheckpointError: It cannot be read, or a resumed run had another.
+        """
         model = _unwrapped(runner.model)
         for distiller in _distillers(model):
             distiller.load_teacher(model)
+            if self._resumed is not None:
+                _check_same_teacher(distiller, *self._resumed)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add the entry ``distiller``: name -> tensor."""
+        """Add the entry ``distiller``: name -> tensor, and ``teacher``."""
         for distiller in _distillers(_unwrapped(runner.model)):
             checkpoint['distiller'] = {
                 name: parameter.detach().cpu().clone()
                 for name, parameter in distiller.named_parameters()
             }
+            checkpoint['distiller']['teacher'] = dict(
+                checkpoint=distiller.checkpoint,
+                fingerprint=distiller.teacher.fingerprint,
+            )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Give a resumed run its adapter back."""
+        """Give a resumed run its adapter back; the teacher is read later."""
         if not runner._resume:
             return
         for distiller in _distillers(_unwrapped(runner.model)):
-            saved = checkpoint.get('distiller', {})
+            saved = dict(checkpoint.get('distiller', {}))
+            taught_by = saved.pop('teacher', None)
+            self._resumed = (runner._load_from or 'the checkpoint', taught_by)
             ours = dict(distiller.named_parameters())
             shapes = [
                 {name: tuple(tensor.shape) for name, tensor in part.items()}
@@ -56,6 +77,32 @@ class DistillerHook(Hook):
                 )
             for name, parameter in ours.items():
                 parameter.data.copy_(saved[name])
+
+
+def _check_same_teacher(
+    distiller: KnowledgeDistiller, resumed: str, taught_by: dict | None
+) -> None:
+    """Compare the teacher with that of the checkpoint that is resumed."""
+    if taught_by is None:
+        print_log(
+            f'{resumed} does not tell its teacher, which files of earlier '
+            'versions of mmps do not, nor those of a run without one: make '
+            f'sure that it was {distiller.checkpoint}',
+            logger='current',
+            level=logging.WARNING,
+        )
+        return
+    found = distiller.teacher.fingerprint
+    if found != taught_by['fingerprint']:
+        raise CheckpointError(
+            distiller.checkpoint,
+            f'is not the teacher that this run was started with: its weights '
+            f'have the fingerprint {found}; those of '
+            f'{taught_by["checkpoint"]}, the teacher of {resumed}, have '
+            f'{taught_by["fingerprint"]}',
+            'Resume with the same teacher, or start a new run from the '
+            "student's weights with load_from",
+        )
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:

@@ -7,6 +7,7 @@ Symbols used in this file:
 
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -17,6 +18,8 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmps.engine import CheckpointError, fill_weights, read_weights
+from mmps.engine.key_report import training_only
+from mmps.fingerprint import fingerprint
 from mmps.models.person_search_rpn_head import per_anchor
 
 
@@ -52,6 +55,22 @@ class Teacher:
 
     def __deepcopy__(self, memo: dict) -> 'Teacher':
         return self
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the weights, wherever they were read.
+
+        Without what a file of them may lack: BatchNorm's step counters, and a
+        lookup table and queue, which only training needs.
+        """
+        memory = training_only(self.model)
+        weights = {
+            key: value
+            for key, value in self.model.state_dict().items()
+            if not key.startswith(memory)
+            and not key.endswith('num_batches_tracked')
+        }
+        return fingerprint(weights, {})
 
     @torch.no_grad()
     def __call__(

@@ -1,3 +1,4 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from tests.distillation.networks import (
     make_student,
     network,
     network_config,
+    save_teacher,
 )
 from tests.distillation.runs import load, run_of, same
 from tests.engine import toy
@@ -50,10 +52,24 @@ def test_a_resumed_run_equals_the_unbroken_one(tmp_path):
     with pytest.raises(toy.Stop):
         toy.run(run_of(broken, model, **stop))
     assert not (broken / 'epoch_2.pth').exists()
+    teacher = model.distiller.checkpoint
+    model.distiller.checkpoint = save_teacher(tmp_path, network_config(), 8)
+    with pytest.raises(CheckpointError, match='is not the teacher'):
+        toy.run(run_of(broken, model, resume=True))
+    # of the same weights in another place
+    model.distiller.checkpoint = str(tmp_path / 'moved.pth')
+    Path(teacher).rename(model.distiller.checkpoint)
     toy.run(run_of(broken, model, resume=True))
 
     first, last = load(broken / 'epoch_1.pth'), load(broken / 'epoch_2.pth')
     expected = load(whole / 'epoch_2.pth')
+    taught_by = [c['distiller'].pop('teacher') for c in (first, last)]
+    assert [t['checkpoint'] for t in taught_by] == [
+        teacher,
+        model.distiller.checkpoint,
+    ]
+    assert taught_by[0]['fingerprint'] == taught_by[1]['fingerprint']
+    del expected['distiller']['teacher']
     for entry in ('state_dict', 'optimizer', 'distiller'):
         assert same(last[entry], expected[entry]), entry
         assert not same(first[entry], last[entry]), entry
@@ -96,16 +112,17 @@ def fake_runner(model, resume=False):
 
 def test_the_adapter_goes_through_a_checkpoint(tmp_path):
     distiller, hook = distiller_config(tmp_path), DistillerHook()
-    ours = make_student(distiller, seed=1, load=False)
+    ours = make_student(distiller, seed=1)
     other = make_student(distiller, seed=2, load=False)
     checkpoint = {}
     hook.before_save_checkpoint(fake_runner(ours), checkpoint)
-    assert checkpoint['distiller'].keys() == ADAPTER
-    saved = {k: v.clone() for k, v in checkpoint['distiller'].items()}
+    entry = checkpoint['distiller']
+    assert entry.keys() == {*ADAPTER, 'teacher'}
+    saved = {k: entry[k].clone() for k in ADAPTER}
     with torch.no_grad():
         for parameter in ours.distiller.parameters():
             parameter.add_(1)
-    assert same(checkpoint['distiller'], saved)  # a copy, not a view
+    assert all(same(entry[k], saved[k]) for k in ADAPTER)  # not a view
     rest = {k: v.clone() for k, v in other.state_dict().items()}
     hook.after_load_checkpoint(fake_runner(other, resume=True), checkpoint)
     assert same(dict(other.distiller.named_parameters()), saved)
@@ -134,7 +151,7 @@ def test_an_adapter_that_does_not_fit_is_refused(ours, theirs, tmp_path):
         distiller = distiller_config(
             tmp_path, network_config(depth or 18), parts=parts
         )
-        students.append(make_student(distiller, load=False))
+        students.append(make_student(distiller))
     hook.before_save_checkpoint(fake_runner(students[1]), checkpoint)
     with pytest.raises(CheckpointError, match=r'some/epoch_1\.pth'):
         hook.after_load_checkpoint(
@@ -144,12 +161,74 @@ def test_an_adapter_that_does_not_fit_is_refused(ours, theirs, tmp_path):
 
 def test_a_part_without_weights_resumes_from_either(tmp_path):
     distiller = distiller_config(tmp_path, parts=['rpn', 'rcn'])
-    student, checkpoint = make_student(distiller, load=False), {}
+    student, checkpoint = make_student(distiller), {}
     hook = DistillerHook()
     hook.before_save_checkpoint(fake_runner(student), checkpoint)
-    assert checkpoint == {'distiller': {}}
-    for saved in (checkpoint, {}):
+    assert checkpoint['distiller'].keys() == {'teacher'}
+    for saved in (checkpoint, {'distiller': {}}, {}):
         hook.after_load_checkpoint(fake_runner(student, resume=True), saved)
+
+
+def resumed(student, checkpoint):
+    """What mmengine does: read the checkpoint, then start training."""
+    hook, runner = DistillerHook(), fake_runner(student, resume=True)
+    hook.after_load_checkpoint(runner, checkpoint)
+    hook.before_train(runner)
+
+
+def checkpoint_of(student):
+    checkpoint = {}
+    DistillerHook().before_save_checkpoint(fake_runner(student), checkpoint)
+    return checkpoint
+
+
+def test_a_run_is_not_resumed_with_another_teacher(tmp_path):
+    distiller = distiller_config(tmp_path)
+    checkpoint = checkpoint_of(make_student(distiller))
+    other = save_teacher(tmp_path, network_config(), seed=8)
+    student = make_student({**distiller, 'checkpoint': other}, load=False)
+    with pytest.raises(CheckpointError) as caught:
+        resumed(student, checkpoint)
+    assert caught.value.file == other
+    problem = caught.value.problem
+    assert distiller['checkpoint'] in problem
+    assert 'some/epoch_1.pth' in problem
+    assert checkpoint['distiller']['teacher']['fingerprint'] in problem
+    assert student.distiller.teacher.fingerprint in problem
+    assert 'load_from' in caught.value.hint
+    # a new run from these weights has the teacher that it likes
+    hook, runner = DistillerHook(), fake_runner(student)
+    hook.after_load_checkpoint(runner, checkpoint)
+    hook.before_train(runner)
+
+
+def test_the_same_teacher_in_another_file_is_the_same(tmp_path):
+    distiller = distiller_config(tmp_path)
+    checkpoint = checkpoint_of(make_student(distiller))
+    moved = tmp_path / 'elsewhere.pth'
+    Path(distiller['checkpoint']).rename(moved)
+    distiller['checkpoint'] = str(moved)
+    resumed(make_student(distiller, load=False), checkpoint)
+
+
+@pytest.mark.parametrize('entry', ['older', 'none'])
+def test_a_checkpoint_that_does_not_tell_its_teacher_warns(
+    entry, tmp_path, monkeypatch
+):
+    parts = ['hint'] if entry == 'older' else ['rpn']
+    distiller = distiller_config(tmp_path, parts=parts)
+    student = make_student(distiller)
+    checkpoint = checkpoint_of(student)
+    del checkpoint['distiller']['teacher']
+    warnings = []
+    monkeypatch.setattr(
+        'mmps.distillation.distiller_hook.print_log',
+        lambda message, *args, **kwargs: warnings.append(message),
+    )
+    resumed(student, checkpoint if entry == 'older' else {})
+    (warning,) = warnings
+    assert warning.startswith('some/epoch_1.pth does not tell its teacher')
+    assert distiller['checkpoint'] in warning
 
 
 def test_a_model_without_distiller_is_left_alone():

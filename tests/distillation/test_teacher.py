@@ -206,6 +206,32 @@ def test_released_weights_are_read(tmp_path, monkeypatch):
         load_teacher(teacher_config(cfg), 'zoo://y')
 
 
+def test_the_fingerprint_is_that_of_the_weights_that_answer(tmp_path):
+    cfg = network_config(oim=True)
+    state = network(cfg, seed=7).state_dict()
+
+    def of_file(weights):
+        torch.save(weights, tmp_path / 'teacher.pth')
+        path = str(tmp_path / 'teacher.pth')
+        return load_teacher(teacher_config(cfg), path).fingerprint
+
+    expected = of_file(state)
+    # as published, and without the counters that old files lack
+    released = released_state(state, ('roi_head.oim_head.loss_oim.',), False)
+    plain = {
+        f'module.{key}': value
+        for key, value in released.items()
+        if not key.endswith('num_batches_tracked')
+    }
+    assert len(plain) < len(released) < len(state)
+    assert of_file(plain) == expected
+    for part in ('backbone', 'rpn_head', 'roi_head.shared_head'):
+        key = next(key for key in state if key.startswith(part))
+        other = {**state, key: state[key].clone()}
+        other[key].view(-1)[0] += 1e-3
+        assert of_file(other) != expected
+
+
 def test_a_missing_checkpoint_names_the_file_and_the_key(tmp_path):
     path = str(tmp_path / 'none.pth')
     with pytest.raises(CheckpointError) as caught:
