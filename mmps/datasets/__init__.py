@@ -3,6 +3,7 @@
 from .coco_person import CocoPersonDataset
 from .cuhk_sysu import CUHKSYSUDataset
 from .errors import DatasetError
+from .orientation_batches import OrientationBatchSampler
 from .pair_dataset import QueryGalleryPairs, collate_pairs
 from .person_search_dataset import PersonSearchDataset
 from .prw import PRWDataset
@@ -14,6 +15,7 @@ __all__ = [
     'CocoPersonDataset',
     'DatasetError',
     'LoadScene',
+    'OrientationBatchSampler',
     'PRWDataset',
     'PackPersonSearchInputs',
     'PersonSearchDataset',

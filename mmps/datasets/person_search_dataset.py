@@ -15,6 +15,7 @@ from typing import ClassVar
 import torch
 from mmdet.datasets import BaseDetDataset
 from mmengine.logging import print_log
+from PIL import Image  # which mmcv needs
 
 from ..seeding import seed_all
 from ..structures import UNLABELED
@@ -179,6 +180,21 @@ class PersonSearchDataset(BaseDetDataset):
     def skipped_images(self) -> int:
         """How often an image that cannot be read was passed over."""
         return self._skipped.value
+
+    def image_size(self, idx: int) -> tuple[int, int]:
+        """Width and height of an image as stored, from the head of its file.
+
+        Raises:
+            DatasetError: The file cannot be read.
+        """
+        path = self.get_data_info(idx)['img_path']
+        try:
+            with Image.open(path) as image:
+                return image.size
+        except (OSError, ValueError, SyntaxError) as error:
+            raise DatasetError(
+                path, f'its size cannot be read: {error}'
+            ) from error
 
     def __getitem__(self, idx: int) -> dict:
         if not self.test_mode:

@@ -21,6 +21,8 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
+    # 600 x 1000 beside 1000 x 600 would be padded to 1000 x 1000
+    batch_sampler=dict(type='OrientationBatchSampler'),
     dataset=dict(
         type='CUHKSYSUDataset',
         data_root=data_root,

@@ -3,6 +3,7 @@ _base_ = './cuhk_sysu.py'
 
 train_dataloader = dict(
     batch_size=4,
+    batch_sampler=None,  # what to group in pairs is not decided
     collate_fn=dict(type='collate_pairs'),
     dataset=dict(
         _delete_=True,
