@@ -3,7 +3,7 @@
 Symbols used in this file:
     N   sampled boxes (anchors or RoIs) of the mini-batch
     K   classes: person and background
-    C   channels of a feature map
+    B, C, H, W  a feature map
 
 Sources: [S] Munjal, Galasso and Amin, "Knowledge Distillation for End-to-End
 Person Search", BMVC 2019, section 4.1. [C] Chen et al., "Learning Efficient
@@ -12,9 +12,13 @@ Object Detection Models with Knowledge Distillation", NeurIPS 2017.
 All arithmetic is in float32 (or float64), also in autocast.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from mmps.models.sampled_boxes import mean_over_ranks
 
 
 def soft_cross_entropy(
@@ -70,6 +74,35 @@ def bounded_box_loss(
     bound = (teacher.detach() - target).square().sum(dim=1)
     active = error.detach() + margin > bound
     return torch.where(active, error, torch.zeros_like(error)), active
+
+
+def cells_of_images(
+    img_shapes: Sequence[tuple[int, int]],
+    stride: tuple[int, int],
+    feats: Tensor,
+) -> Tensor:
+    """Which cells of a map are of an image; the others are its padding.
+
+    A cell is of the image in which it begins. These are the cells that the
+    image would have without padding, and those whose anchors mmdet calls
+    valid.
+
+    Args:
+        img_shapes: (height, width) of the B images in input pixels.
+        stride: Of the map, (width, height) as of mmdet's anchors.
+        feats: (B, C, H, W).
+
+    Returns:
+        (B, H, W) bool.
+    """
+    heights, widths = feats.new_tensor(img_shapes, dtype=torch.long).t()
+    tops, lefts = (
+        step * torch.arange(size, device=feats.device)
+        for step, size in zip(stride[::-1], feats.shape[-2:], strict=True)
+    )
+    rows = tops < heights[:, None]
+    columns = lefts < widths[:, None]
+    return rows[:, :, None] & columns[:, None, :]
 
 
 class SoftCrossEntropyLoss(nn.Module):
@@ -175,7 +208,8 @@ class HintLoss(nn.Module):
 
         || f_a(F_s) - F_t ||^2,  f_a a 1 x 1 convolution
 
-    The adapter is there also where the channels agree. It is trained with the
+    over the cells of the images; what a batch pads has no part in it. The
+    adapter is there also where the channels agree. It is trained with the
     student, but is no part of it: it is not in the ``state_dict``
     (``DistillerHook`` keeps it in training checkpoints).
 
@@ -183,9 +217,10 @@ class HintLoss(nn.Module):
         student_channels: C of the student's map.
         teacher_channels: C of the teacher's map.
         loss_weight: lambda_Hint of [S], gamma of [C].
-        reduction: 'mean' over all elements, this project's choice; 'sum' is
-            [S] to the letter, some 2.4 million terms an image. With several
-            processes a sum is averaged over them, a mean stays what it is.
+        reduction: 'mean' over all elements of all images, this project's
+            choice; 'sum' is [S] to the letter, some 2.4 million terms an
+            image. With several processes the mean is over all of them, a sum
+            is averaged over them.
     """
 
     def __init__(
@@ -205,12 +240,15 @@ class HintLoss(nn.Module):
         self.reduction = reduction
         self.adapter = Adapter(student_channels, teacher_channels, 1)
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def forward(
+        self, student: Tensor, teacher: Tensor, inside: Tensor
+    ) -> Tensor:
         """Return the weighted loss.
 
         Args:
             student: (B, C, H, W).
             teacher: (B, C of the teacher, H, W); gets no gradient.
+            inside: (B, H, W) bool, of ``cells_of_images``.
 
         Raises:
             ValueError: Maps of different height or width.
@@ -221,11 +259,16 @@ class HintLoss(nn.Module):
                 f'the map of the teacher {tuple(teacher.shape[-2:])}: their '
                 'backbones have different strides'
             )
-        return self.loss_weight * F.mse_loss(
-            _precise(self.adapter(student)),
-            _precise(teacher.detach()),
-            reduction=self.reduction,
+        adapted = _precise(self.adapter(student))
+        # nothing is asked of the padding: it is right as it is
+        target = torch.where(
+            inside[:, None], _precise(teacher.detach()), adapted.detach()
         )
+        loss = F.mse_loss(adapted, target, reduction=self.reduction)
+        if self.reduction == 'mean':
+            cells = mean_over_ranks(int(inside.sum()), inside.device)
+            loss = loss * (inside.numel() / cells)
+        return self.loss_weight * loss
 
 
 class Adapter(nn.Conv2d):

@@ -7,13 +7,19 @@ Person Search", BMVC 2019, section 4.1.
 from collections.abc import Sequence
 
 from mmdet.registry import MODELS
+from mmdet.structures import SampleList
 from mmdet.utils import ConfigType, OptConfigType
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmps.models import SampledBoxes
 
-from .kd_losses import BoundedBoxLoss, HintLoss, SoftCrossEntropyLoss
+from .kd_losses import (
+    BoundedBoxLoss,
+    HintLoss,
+    SoftCrossEntropyLoss,
+    cells_of_images,
+)
 from .teacher import check_pair, load_teacher, teacher_config
 
 PARTS = ('hint', 'rpn', 'rcn')
@@ -110,6 +116,7 @@ class KnowledgeDistiller(nn.Module):
     def forward(
         self,
         batch_inputs: Tensor,
+        batch_data_samples: SampleList,
         feats: tuple[Tensor],
         anchors: SampledBoxes,
         rois: SampledBoxes,
@@ -119,6 +126,7 @@ class KnowledgeDistiller(nn.Module):
 
         Args:
             batch_inputs: (B, 3, H, W), what the student has seen.
+            batch_data_samples: Whose ``img_shape`` tells what is padding.
             feats: The student's map (B, C, H, W).
             anchors: What its RPN was trained on.
             rois: What its RoI head was trained on.
@@ -145,7 +153,12 @@ class KnowledgeDistiller(nn.Module):
             rois.where if 'rcn' in self.soft else None,
         )
         if self.hint is not None:
-            losses['loss_kd_hint'] = self.hint(feats[0], taught.feats)
+            inside = cells_of_images(
+                [sample.img_shape for sample in batch_data_samples],
+                self.teacher.stride,
+                taught.feats,
+            )
+            losses['loss_kd_hint'] = self.hint(feats[0], taught.feats, inside)
             weight = self.hint.adapter.weight.detach()
             losses['kd_adapter_norm'] = weight.norm()
         for stage, boxes, answer, hard in (

@@ -56,6 +56,11 @@ class Teacher:
     def __deepcopy__(self, memo: dict) -> 'Teacher':
         return self
 
+    @property
+    def stride(self) -> tuple[int, int]:
+        """(width, height) of a cell of the map in input pixels."""
+        return self.model.rpn_head.prior_generator.strides[0]
+
     @cached_property
     def fingerprint(self) -> str:
         """Of the weights, wherever they were read.

@@ -24,9 +24,9 @@ class PersonSearchRCNN(TwoStageDetector):
         train_cfg: Assigners, samplers, proposals to train on.
         test_cfg: Proposals and detections to keep.
         distiller: Config of a module that is told of every training step
-            (image, map, sampled anchors and RoIs) and returns the losses
-            with its own added, as ``KnowledgeDistiller`` does. It has no part
-            in testing, and nothing of it is in the weights.
+            (images, samples, map, sampled anchors and RoIs) and returns the
+            losses with its own added, as ``KnowledgeDistiller`` does. It has
+            no part in testing, and nothing of it is in the weights.
         data_preprocessor: Config of normalisation and padding.
         init_cfg: How weights start.
     """
@@ -79,7 +79,9 @@ class PersonSearchRCNN(TwoStageDetector):
         )
         losses.update(roi_losses)
         if self.distiller is not None:
-            losses = self.distiller(batch_inputs, feats, anchors, rois, losses)
+            losses = self.distiller(
+                batch_inputs, batch_data_samples, feats, anchors, rois, losses
+            )
         return losses
 
     def propose(

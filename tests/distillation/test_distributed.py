@@ -1,4 +1,4 @@
-"""Two processes with an image each learn as one process with both."""
+"""Two processes with half of the images each learn as one with all."""
 
 import pytest
 import torch
@@ -21,11 +21,18 @@ STEADY = {
     'roi_head.shared_head.norm_eval': True,
 }
 # What the first and the second process see: someone and no one, someone
-# without a name, as many people each
+# without a name, as many people each; then images of four shapes, all padded
+# to 128 x 128, so that nothing but their padding differs
 STEPS = (
     ((PEOPLE, [2, UNLABELED]), ([], [])),
     ((PEOPLE[:1], [0]), (PEOPLE, [UNLABELED, UNLABELED])),
     ((PEOPLE, [1, 0]), (PEOPLE, [1, UNLABELED])),
+    (
+        (PEOPLE, [0, 2], (96, 128)),
+        ([], [], (128, 50)),
+        (PEOPLE[:1], [1], (128, 90)),
+        (PEOPLE, [2, 1], (100, 128)),
+    ),
 )
 LOGGED = {'acc', 'kd_rpn_active', 'kd_rcn_active', 'kd_adapter_norm'}
 # whether the detector is taught, whether the table is frozen
@@ -57,14 +64,15 @@ def run_share(rank, world_size, distiller, reid):
     if distiller is not None:
         student.distiller.teacher.model.double()
         student.distiller.register_forward_pre_hook(
-            lambda _, told: counts.append([len(b.where) for b in told[2:4]])
+            lambda _, told: counts.append([len(b.where) for b in told[3:5]])
         )
     if reid:
         student.roi_head.oim_head.loss_oim.freeze(frozen_table())
     values, gradients = [], []
     for people in STEPS:
         scenes = [scene(*args, seed=s) for s, args in enumerate(people)]
-        share = scenes if world_size == 1 else scenes[rank : rank + 1]
+        half = len(scenes) // world_size
+        share = scenes[rank * half : (rank + 1) * half]
         student.zero_grad()
         losses = student.loss(*batch(student, *share, training=True))
         student.parse_losses(losses)[0].backward()

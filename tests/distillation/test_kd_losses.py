@@ -3,10 +3,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from mmdet.models.task_modules import AnchorGenerator
 from torch.autograd import gradcheck
 
 from mmps.distillation import BoundedBoxLoss, HintLoss, SoftCrossEntropyLoss
-from mmps.distillation.kd_losses import bounded_box_loss, soft_cross_entropy
+from mmps.distillation.kd_losses import (
+    bounded_box_loss,
+    cells_of_images,
+    soft_cross_entropy,
+)
 
 
 def draw(*shape, seed=0, scale=1.0):
@@ -219,7 +224,8 @@ def test_no_gradient_reaches_the_teacher():
         draw(4, 4, seed=1).requires_grad_(), boxes, draw(4, 4), 4
     )[0].backward()
     maps = draw(1, 3, 2, 2).requires_grad_()
-    HintLoss(2, 3).double()(draw(1, 2, 2, 2), maps).backward()
+    hint = HintLoss(2, 3).double()
+    hint(draw(1, 2, 2, 2), maps, everything(maps)).backward()
     assert teachers[0].grad is boxes.grad is maps.grad is None
 
 
@@ -267,38 +273,80 @@ def test_bad_reduction_is_named():
         HintLoss(2, 3, reduction='none')
 
 
-def hint_slowly(weight, bias, student, teacher):
-    total = 0.0
-    batch, _, height, width = student.shape
-    for b in range(batch):
+def everything(maps):
+    """No padding."""
+    return torch.ones(maps[:, 0].shape, dtype=torch.bool)
+
+
+def hint_slowly(weight, bias, student, teacher, sizes):
+    """Sum and number of the squares in the first rows and columns."""
+    total, count = 0.0, 0
+    for b, (height, width) in enumerate(sizes):
         for i in range(height):
             for j in range(width):
                 adapted = weight @ student[b, :, i, j] + bias
-                total += (adapted - teacher[b, :, i, j]).square().sum()
-    return total
+                apart = (adapted - teacher[b, :, i, j]).square()
+                total, count = total + apart.sum(), count + len(apart)
+    return total, count
 
 
 @pytest.mark.parametrize('channels', [(2, 5), (5, 2), (3, 3)])
 @pytest.mark.parametrize('reduction', ['mean', 'sum'])
-def test_hint_is_the_squared_distance_of_the_adapted_map(channels, reduction):
+@pytest.mark.parametrize('sizes', [[(3, 4), (3, 4)], [(3, 2), (1, 4)]])
+def test_hint_is_the_squared_distance_of_the_adapted_map(
+    channels, reduction, sizes
+):
     hint = HintLoss(*channels, loss_weight=0.7, reduction=reduction).double()
     student = draw(2, channels[0], 3, 4)
     teacher = draw(2, channels[1], 3, 4, seed=1)
     weight, bias = hint.adapter.weight.detach(), hint.adapter.bias.detach()
     assert weight.shape == (channels[1], channels[0], 1, 1)
-    expected = 0.7 * hint_slowly(weight[:, :, 0, 0], bias, student, teacher)
+    expected, count = hint_slowly(
+        weight[:, :, 0, 0], bias, student, teacher, sizes
+    )
     if reduction == 'mean':
-        expected = expected / teacher.numel()
-    torch.testing.assert_close(hint(student, teacher).detach(), expected)
+        expected = expected / count
+    inside = torch.zeros(2, 3, 4, dtype=torch.bool)
+    for of_image, (height, width) in zip(inside, sizes, strict=True):
+        of_image[:height, :width] = True
+    value = hint(student, teacher, inside).detach()
+    torch.testing.assert_close(value, 0.7 * expected)
 
 
-def test_gradient_of_the_hint_is_right_for_map_and_adapter():
-    hint = HintLoss(2, 3, reduction='sum').double()
+def test_without_padding_the_hint_is_that_of_before_bit_for_bit():
+    # runs on images of one shape stay reproducible
+    hint = HintLoss(2, 3)
+    student, teacher = draw(2, 2, 3, 5).float(), draw(2, 3, 3, 5).float()
+    gradients = []
+    for masked in (True, False):
+        student = student.detach().requires_grad_()
+        if masked:
+            value = hint(student, teacher, everything(student))
+        else:
+            adapted = hint.adapter(student)
+            value = 0.5 * torch.nn.functional.mse_loss(adapted, teacher)
+        gradients.append(
+            [
+                value.detach(),
+                *torch.autograd.grad(value, [student, *hint.parameters()]),
+            ]
+        )
+    assert all(map(torch.equal, *gradients))
+
+
+@pytest.mark.parametrize('seen', ['all', 'part'])
+def test_gradient_of_the_hint_is_right_for_map_and_adapter(seen):
+    hint = HintLoss(2, 3).double()
     teacher = draw(1, 3, 2, 2, seed=1)
+    inside = everything(teacher)
+    if seen == 'part':
+        inside[:, :, 1] = False
 
     def value(student, weight, bias):
         parameters = {'adapter.weight': weight, 'adapter.bias': bias}
-        return torch.func.functional_call(hint, parameters, (student, teacher))
+        return torch.func.functional_call(
+            hint, parameters, (student, teacher, inside)
+        )
 
     assert gradcheck(
         value,
@@ -312,7 +360,32 @@ def test_gradient_of_the_hint_is_right_for_map_and_adapter():
 
 def test_maps_of_other_size_are_both_named():
     with pytest.raises(ValueError, match=r'\(3, 4\).*\(3, 5\)'):
-        HintLoss(2, 2)(torch.zeros(1, 2, 3, 4), torch.zeros(1, 2, 3, 5))
+        HintLoss(2, 2)(
+            torch.zeros(1, 2, 3, 4),
+            torch.zeros(1, 2, 3, 5),
+            torch.ones(1, 3, 4, dtype=torch.bool),
+        )
+
+
+@pytest.mark.parametrize('size', [15, 16, 17, 32, 33, 90, 96])
+def test_the_cells_of_an_image_are_those_of_its_own_map(size):
+    # every convolution or pooling of stride 2 halves upwards
+    alone = math.ceil(math.ceil(math.ceil(math.ceil(size / 2) / 2) / 2) / 2)
+    feats = torch.zeros(2, 1, 6, 7)
+    inside = cells_of_images([(size, 100), (96, size)], (16, 16), feats)
+    expected = torch.zeros(2, 6, 7, dtype=torch.bool)
+    expected[0, :alone] = True
+    expected[1, :, :alone] = True
+    assert torch.equal(inside, expected)
+
+
+def test_the_cells_of_an_image_are_those_of_its_valid_anchors():
+    anchors = AnchorGenerator(strides=[(8, 16)], ratios=[1.0], scales=[1.0])
+    feats, shapes = torch.zeros(3, 1, 5, 9), [(80, 72), (49, 41), (1, 1)]
+    inside = cells_of_images(shapes, anchors.strides[0], feats)
+    for of_image, shape in zip(inside, shapes, strict=True):
+        (valid,) = anchors.valid_flags([(5, 9)], shape, device='cpu')
+        assert torch.equal(of_image.flatten(), valid.bool())
 
 
 def test_the_adapter_is_trained_but_neither_saved_nor_loaded():

@@ -16,7 +16,8 @@ from tests.distillation.networks import (
 )
 from tests.models.build import batch, scene
 
-SCENES = ((PEOPLE, [2, UNLABELED]), (PEOPLE[:1], [0]))
+# the second is padded from 80 x 90 to the 96 x 128 of the first
+SCENES = ((PEOPLE, [2, UNLABELED]), (PEOPLE[:1], [0], (80, 90)))
 STOCK = {'loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'loss_bbox', 'acc'}
 KEYS = {
     'hint': {'loss_kd_hint', 'kd_adapter_norm'},
@@ -133,7 +134,7 @@ def test_losses_of_a_step_are_those_computed_by_hand(
     expected['loss_rpn_cls'] = 0.3 * expected['loss_rpn_cls']
     expected['loss_cls'] = 0.6 * expected['loss_cls']
 
-    ((inputs, feats, anchors, rois, _),) = told
+    ((inputs, _, feats, anchors, rois, _),) = told
     model = student.distiller.teacher.model
     with torch.no_grad():
         theirs = model.extract_feat(inputs)
@@ -159,7 +160,11 @@ def test_losses_of_a_step_are_those_computed_by_hand(
     weight = adapter.weight[:, :, 0, 0]
     adapted = torch.einsum('oc,bchw->bohw', weight, feats[0])
     adapted = adapted + adapter.bias[:, None, None]
-    expected['loss_kd_hint'] = 0.9 * (adapted - theirs[0]).square().mean()
+    apart = (adapted - theirs[0]).square()
+    assert apart.shape[-2:] == (6, 8)
+    of_images = apart[0], apart[1, :, :5, :6]
+    apart = torch.cat([of_image.flatten() for of_image in of_images])
+    expected['loss_kd_hint'] = 0.9 * apart.mean()
     expected['kd_adapter_norm'] = weight.square().sum().sqrt()
     assert losses.keys() == expected.keys()
     for key, value in expected.items():
@@ -419,7 +424,7 @@ def test_mixed_precision_is_finite_and_compares_in_float32(distiller):
     told = record(student)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         losses = step(student)
-    _, feats, anchors, rois, _ = told[0]
+    _, _, feats, anchors, rois, _ = told[0]
     assert {feats[0].dtype, rois.logits.dtype} == {torch.bfloat16}
     stages = {key for key in losses if key.startswith('loss_kd')}
     assert {losses[key].dtype for key in stages} == {torch.float32}

@@ -69,8 +69,8 @@ class Eavesdropper(nn.Module):
         super().__init__()
         self.student_channels = student_channels
 
-    def forward(self, batch_inputs, feats, anchors, rois, losses):
-        self.told = batch_inputs, feats, anchors, rois
+    def forward(self, inputs, samples, feats, anchors, rois, losses):
+        self.told = inputs, samples, feats, anchors, rois
         return {**losses, 'loss_extra': feats[0].sum()}
 
 
@@ -81,8 +81,9 @@ def test_a_distiller_is_told_of_the_step_and_returns_its_losses():
     assert model.distiller.student_channels == cfg.rpn_head.in_channels
     inputs, samples = batch(model, scene(PEOPLE, [3, 4]), training=True)
     losses = model.loss(inputs, samples)
-    told_inputs, feats, anchors, rois = model.distiller.told
+    told_inputs, told_samples, feats, anchors, rois = model.distiller.told
     assert told_inputs is inputs
+    assert told_samples is samples
     assert torch.equal(losses['loss_extra'], feats[0].sum())
     # these are the anchors and RoIs of the losses
     torch.testing.assert_close(
