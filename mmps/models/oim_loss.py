@@ -12,6 +12,7 @@ Person Search", CVPR 2017, section 3.2.
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
@@ -60,6 +61,9 @@ class OIMLoss(nn.Module):
     process.
 
     Everything here runs in the precision of V (float32), also in autocast.
+
+    On a GPU a step waits for the identities once, since which row moves when
+    is worked out on the CPU; with several processes twice more.
 
     Args:
         num_ids: P. 5532 for CUHK-SYSU, 483 for PRW.
@@ -122,7 +126,8 @@ class OIMLoss(nn.Module):
         Args:
             embeddings: (R, D) float, rows of unit length.
             ids: (R,) long; row of V in [0, P), ``UNLABELED`` or
-                ``BACKGROUND``.
+                ``BACKGROUND``. May be on the CPU, to share one copy between
+                several calls.
 
         Returns:
             Scalar in nats; 0 with a valid gradient if no RoI of any process
@@ -131,25 +136,30 @@ class OIMLoss(nn.Module):
         Raises:
             IndexError: An identity has no row in V.
         """
-        loss = self.compare(embeddings, ids)
+        ids = ids.numpy(force=True)  # waits for the GPU, once a step
+        loss = self._compare(embeddings, ids)
         if self.training:
-            self.remember(embeddings, ids)
+            self._remember(embeddings, ids)
         return loss
 
     def compare(self, embeddings: Tensor, ids: Tensor) -> Tensor:
         """Return the loss as ``forward`` does; remember nothing."""
+        return self._compare(embeddings, ids.numpy(force=True))
+
+    def _compare(self, embeddings: Tensor, ids: np.ndarray) -> Tensor:
         self._check(embeddings, ids)
+        (labelled,) = (ids >= 0).nonzero()
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings = embeddings.to(self.table.dtype)
-            labelled = ids >= 0
-            loss = self._cross_entropy(embeddings[labelled], ids[labelled])
+            at, rows = _send(embeddings.device, labelled, ids[labelled])
+            loss = self._cross_entropy(embeddings[at], rows)
             # The mean over all processes, whatever each has sampled.
-            count = labelled.sum().to(loss.dtype)
+            count = loss.new_full((), len(labelled))
             all_reduce(count)
             loss = loss * get_world_size() / count.clamp(min=1)
         return self.loss_weight * loss
 
-    def _check(self, embeddings: Tensor, ids: Tensor) -> None:
+    def _check(self, embeddings: Tensor, ids: np.ndarray) -> None:
         num_ids, feat_dim = self.table.shape
         if embeddings.shape != (len(ids), feat_dim):
             raise ValueError(
@@ -157,11 +167,11 @@ class OIMLoss(nn.Module):
                 f'ids and a table of {feat_dim} columns, got '
                 f'{tuple(embeddings.shape)}'
             )
-        if len(ids) and (ids.max() >= num_ids or ids.min() < BACKGROUND):
-            wrong = ids[(ids >= num_ids) | (ids < BACKGROUND)][0].item()
+        wrong = ids[(ids >= num_ids) | (ids < BACKGROUND)]
+        if len(wrong):
             raise IndexError(
-                f'identity {wrong} has no row in a table of {num_ids}; build '
-                'the loss with the num_ids of the data set that feeds it'
+                f'identity {wrong[0]} has no row in a table of {num_ids}; '
+                'build the loss with the num_ids of the data set that feeds it'
             )
 
     def _cross_entropy(self, x: Tensor, rows: Tensor) -> Tensor:
@@ -203,33 +213,35 @@ class OIMLoss(nn.Module):
         self.table.copy_(table.detach())
         self.update_table = False
 
-    @torch.no_grad()
     def remember(self, x: Tensor, ids: Tensor) -> None:
         """Move the rows of V and fill U; arguments as of ``forward``."""
-        x = x.detach().to(self.table.dtype)
-        remembered = ids == UNLABELED if self.frozen else ids != BACKGROUND
-        x, ids = gather_rows(x[remembered], ids[remembered])
-        labelled = ids >= 0
-        self._update_table(x[labelled], ids[labelled])
-        self._enqueue(x[ids == UNLABELED])
+        self._remember(x, ids.numpy(force=True))
 
-    def _update_table(self, x: Tensor, rows: Tensor) -> None:
+    @torch.no_grad()
+    def _remember(self, x: Tensor, ids: np.ndarray) -> None:
+        x = x.detach().to(self.table.dtype)
+        (kept,) = (
+            ids == UNLABELED if self.frozen else ids != BACKGROUND
+        ).nonzero()
+        (at,) = _send(x.device, kept)
+        x, ids = gather_rows(x[at], ids[kept])
+        self._update_table(x, ids)
+        (unlabelled,) = _send(x.device, (ids == UNLABELED).nonzero()[0])
+        self._enqueue(x[unlabelled])
+
+    def _update_table(self, x: Tensor, ids: np.ndarray) -> None:
         """Move the rows; one step handles one RoI of every identity."""
-        if not len(rows):
-            return
-        by_row = rows.argsort(stable=True)
-        ordered = rows[by_row]
-        position = torch.arange(len(rows), device=rows.device)
-        # nth[i]: how many earlier RoIs have the identity of RoI i
-        nth = torch.empty_like(rows)
-        nth[by_row] = position - torch.searchsorted(ordered, ordered)
-        for turn in range(int(nth.max()) + 1):
-            now = nth == turn
-            moved = self.momentum * self.table[rows[now]]
+        (labelled,) = (ids >= 0).nonzero()
+        turn = turns(ids[labelled])
+        labelled = labelled[turn.argsort(kind='stable')]
+        at, rows = _send(x.device, labelled, ids[labelled])
+        counts = np.bincount(turn).tolist()
+        for now, row in zip(at.split(counts), rows.split(counts), strict=True):
+            moved = self.momentum * self.table[row]
             moved = moved + (1 - self.momentum) * x[now]
             if self.renormalise:
                 moved = F.normalize(moved, dim=1)
-            self.table[rows[now]] = moved
+            self.table[row] = moved
 
     def _enqueue(self, x: Tensor) -> None:
         """Write x (n, D) at the queue's head; the last Q of them survive."""
@@ -346,23 +358,51 @@ def _names_in(state: Tensor) -> tuple[str, ...]:
     return tuple(text.split('\n')) if text else ()
 
 
-def gather_rows(x: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+def turns(rows: np.ndarray) -> np.ndarray:
+    """Tell, for each RoI, how many before it have the same identity.
+
+    Args:
+        rows: (n,) int64.
+
+    Returns:
+        (n,) int64, from 0.
+    """
+    by_row = rows.argsort(kind='stable')
+    ordered = rows[by_row]
+    turn = np.empty_like(rows)
+    turn[by_row] = np.arange(len(rows)) - np.searchsorted(ordered, ordered)
+    return turn
+
+
+def gather_rows(x: Tensor, ids: np.ndarray) -> tuple[Tensor, np.ndarray]:
     """Concatenate the rows of all processes in rank order.
 
     Args:
         x: (n, D) of this process; n may differ between processes.
-        ids: (n,) long.
+        ids: (n,) int64.
 
     Returns:
         x and ids of all processes; the input itself with one process.
     """
     if get_world_size() == 1:
         return x, ids
-    counts = torch.cat(all_gather(ids.new_tensor([len(ids)])))
-    padding = int(counts.max()) - len(ids)
+    count = torch.full((1,), len(ids), device=x.device)
+    counts = torch.cat(all_gather(count)).tolist()
+    padding = max(counts) - len(ids)
     all_x = all_gather(F.pad(x, (0, 0, 0, padding)))
-    all_ids = all_gather(F.pad(ids, (0, padding)))
+    (padded,) = _send(x.device, np.pad(ids, (0, padding)))
+    all_ids = torch.stack(all_gather(padded)).numpy(force=True)
     return (
         torch.cat([a[:n] for a, n in zip(all_x, counts, strict=True)]),
-        torch.cat([a[:n] for a, n in zip(all_ids, counts, strict=True)]),
+        np.concatenate([a[:n] for a, n in zip(all_ids, counts, strict=True)]),
     )
+
+
+def _send(device: torch.device, *numbers: np.ndarray) -> Tensor:
+    """Copy k arrays (n,) of int64 to a device, which nobody waits for.
+
+    Returns:
+        (k, n) long.
+    """
+    packed = torch.from_numpy(np.stack(numbers))
+    return packed.to(device, non_blocking=True)

@@ -93,10 +93,12 @@ class QEEPSRoIHead(PersonSearchRoIHead):
         embeddings = self.oim_head(pooled)
         gallery, query = embeddings[: len(rois)], embeddings[len(rois) :]
         oim = self.oim_head.loss_oim
-        losses['loss_oim'] = oim.compare(gallery, ids)
-        losses['loss_oim_query'] = oim.compare(query, wanted)
+        # one copy for three calls, each of which would wait for the GPU
+        on_cpu = torch.cat([ids, wanted]).cpu()
+        losses['loss_oim'] = oim.compare(gallery, on_cpu[: len(ids)])
+        losses['loss_oim_query'] = oim.compare(query, on_cpu[len(ids) :])
         if self.training:
-            oim.remember(embeddings, torch.cat([ids, wanted]))
+            oim.remember(embeddings, on_cpu)
         if self.sim_head is not None:
             pair = rois[:, 0].long()
             losses.update(

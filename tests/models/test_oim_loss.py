@@ -1,14 +1,17 @@
 import math
+import warnings
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 
 from mmps.models import OIMLoss
-from mmps.models.oim_loss import gather_rows
+from mmps.models.oim_loss import gather_rows, turns
 from mmps.structures import BACKGROUND, UNLABELED
 from tests.ranks import run_ranks
+from tests.waits import counted_waits
 
 
 def unit(*angles):
@@ -125,6 +128,91 @@ def test_update_equals_one_roi_after_another(queue_size, renormalise):
         torch.testing.assert_close(loss.table, table, rtol=0, atol=1e-12)
         torch.testing.assert_close(loss.queue, queue, rtol=0, atol=0)
         assert int(loss.queue_head) == head
+
+
+@pytest.mark.parametrize('renormalise', [True, False])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_update_is_that_of_a_sequence_to_the_bit(renormalise, dtype):
+    options = dict(num_ids=5, feat_dim=64, queue_size=7, momentum=0.3)
+    loss = OIMLoss(**options, renormalise=renormalise).to(dtype)
+    table, queue, head = loss.table.clone(), loss.queue.clone(), 0
+    for seed in range(4):
+        x, ids = random_batch(80, 5, seed, dim=64)
+        x = x.to(dtype)
+        loss(x, ids)
+        for row, identity in zip(x, ids.tolist(), strict=True):
+            if identity >= 0:
+                moved = 0.3 * table[[identity]] + (1 - 0.3) * row
+                if renormalise:
+                    moved = F.normalize(moved, dim=1)
+                table[identity] = moved
+            elif identity == UNLABELED:
+                queue[head] = row
+                head = (head + 1) % 7
+        assert torch.equal(loss.table, table)
+        assert torch.equal(loss.queue, queue)
+        assert loss.queue_head == head
+
+
+def test_turns_count_earlier_rois_of_the_same_identity():
+    rows = np.array([3, 1, 3, 3, 0, 1])
+    assert turns(rows).tolist() == [0, 0, 1, 2, 0, 1]
+    assert turns(rows[:0]).tolist() == []
+
+
+def many_rois_of_one_person():
+    """640 RoIs with up to 28 of one identity, as in a batch of 5 images."""
+    x, ids = random_batch(640, 5, seed=0)
+    ids[:] = BACKGROUND
+    ids[:200] = torch.arange(200) % 40
+    ids[200:223] = 7
+    ids[300:320] = UNLABELED
+    return x, ids
+
+
+@pytest.mark.parametrize(
+    'options', [{}, {'mask_empty': True}, {'update_table': False}]
+)
+def test_a_step_waits_for_the_gpu_once(options):
+    loss = make_loss(num_ids=40, feat_dim=6, **options)
+    x, ids = many_rois_of_one_person()
+    with counted_waits() as waits:
+        loss(x.requires_grad_(), ids).backward()
+    assert sum(waits.values()) == 1, waits
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_a_step_on_a_gpu_waits_once_and_is_that_of_the_cpu():
+    x, ids = many_rois_of_one_person()
+    results = []
+    for device in ('cpu', 'cuda'):
+        loss = make_loss(num_ids=40, feat_dim=6).to(device)
+        leaf, rows = x.to(device).requires_grad_(), ids.to(device)
+        loss(leaf, rows)  # once for what is set up at first use
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter('always')
+            try:
+                torch.cuda.set_sync_debug_mode('warn')
+                value = loss(leaf, rows)
+            finally:
+                torch.cuda.set_sync_debug_mode('default')
+        (grad,) = torch.autograd.grad(value, leaf)
+        waits = [w for w in told if 'called a synchroniz' in str(w.message)]
+        assert len(waits) == (device == 'cuda')
+        results.append(
+            [t.detach().cpu() for t in (value, grad, loss.table, loss.queue)]
+        )
+    torch.testing.assert_close(*results)
+
+
+def test_identities_may_be_on_the_cpu_for_several_calls():
+    loss, twin = (make_loss(num_ids=40, feat_dim=6) for _ in range(2))
+    x, ids = many_rois_of_one_person()
+    value = twin(x, ids)
+    ids = ids.cpu()
+    assert torch.equal(loss.compare(x, ids), value)
+    loss.remember(x, ids)
+    assert torch.equal(loss.table, twin.table)
 
 
 def test_loss_and_gradient_see_the_table_before_the_batch():
@@ -283,7 +371,10 @@ def run_share(rank, world_size):
         start = 24 * rank // world_size
         share = slice(start, 24 * (rank + 1) // world_size)
         linear.zero_grad()
-        value = loss(F.normalize(linear(x[share]), dim=1), ids[share])
+        with counted_waits() as waits:
+            value = loss(F.normalize(linear(x[share]), dim=1), ids[share])
+        # the identities here; how many others have, and which
+        assert sum(waits.values()) <= (1 if world_size == 1 else 3), waits
         value.backward()
         value, grad = value.detach(), linear.weight.grad.clone()
         if world_size > 1:
@@ -312,6 +403,7 @@ def test_several_processes_equal_one(world_size, tmp_path):
 
 def test_one_process_gathers_itself():
     x, ids = random_batch(3, 2, seed=0)
+    ids = ids.numpy()
     got_x, got_ids = gather_rows(x, ids)
     assert got_x is x
     assert got_ids is ids
