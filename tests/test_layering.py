@@ -12,7 +12,7 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     'fingerprint': set(),
     'ops': set(),
     'compat': {'ops'},
-    'engine': {'seeding'},
+    'engine': {'seeding', 'ops'},
     'datasets': {'structures', 'seeding'},
     'models': {'structures', 'ops'},
     'zoo': {'engine'},

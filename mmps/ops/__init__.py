@@ -1,6 +1,11 @@
-"""RoIAlign, NMS and the stand-in for ``mmcv._ext``, in plain torch."""
+"""RoIAlign, NMS and the stand-in for ``mmcv._ext``, in plain torch.
 
+On a GPU the kernels of torchvision or of compiled mmcv take their place where
+they are installed: ``choice.py``.
+"""
+
+from .choice import describe_operators
 from .nms import nms
 from .roi_align import RoIAlign, roi_align
 
-__all__ = ['RoIAlign', 'nms', 'roi_align']
+__all__ = ['RoIAlign', 'describe_operators', 'nms', 'roi_align']

@@ -4,17 +4,18 @@ mmdet imports all of mmcv's ops when it is imported, and mmcv's ops import
 ``mmcv._ext``. The package mmcv-lite, which needs no compiler and no CUDA, has
 no such module; ``supply()`` puts one in its place. Its ``nms`` is ours, every
 other op explains itself when it is called. Where mmcv has its own, nothing
-is supplied.
+is supplied; only if ``MMPS_OPS`` asks for other operators (``choice.py``) is
+its ``nms`` ours as well, since mmdet's RPN calls no other.
 """
 
+import importlib
+import os
 import sys
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 
 from torch import Tensor
-
-from .nms import nms
 
 NAME = 'mmcv._ext'
 INSTALL = (
@@ -36,6 +37,8 @@ def supply() -> None:
         )
     if find_spec(NAME) is None:
         sys.modules[NAME] = _Ext(NAME)
+    elif os.environ.get('MMPS_OPS') in ('torchvision', 'torch'):
+        importlib.import_module(NAME).nms = _nms
 
 
 def is_supplied() -> bool:
@@ -73,4 +76,6 @@ def _nms(
     bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int
 ) -> Tensor:
     """Call ``nms`` as ``mmcv.ops.nms`` calls its compiled one."""
+    from .nms import nms
+
     return nms(bboxes, scores, iou_threshold, offset)

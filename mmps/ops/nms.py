@@ -14,10 +14,10 @@ ends at the greedy answer, and no other answer stays as it is. It takes one
 step per link of the longest chain of suppressions, rarely more than ten.
 """
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
+
+from .choice import kernels_for
 
 # 128 and 256 measured alike for 1000 to 12 000 boxes, 512 up to 1.4 times and
 # 1024 up to 2.2 times as long; a GPU prefers fewer, larger blocks.
@@ -35,7 +35,8 @@ def nms(
 
     Equal scores count in input order. Boxes without area have IoU 0 with
     each other, so they are kept. Same arithmetic as the CPU kernel of mmcv
-    2.1, in float32 (float64 for float64 boxes).
+    2.1, in float32 (float64 for float64 boxes). On a GPU the kernel of
+    torchvision or of compiled mmcv runs in its place (``choice.py``).
 
     Args:
         boxes: (N, 4) x1 y1 x2 y2, any unit.
@@ -53,10 +54,16 @@ def nms(
     max_num = len(boxes) if max_num is None else max_num
     boxes = boxes.detach()
     boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
-    if boxes.is_cuda and not offset and _cuda_kernel() is not None:
-        kept = _cuda_kernel()(boxes, scores.detach().to(boxes), iou_threshold)
+    scores = scores.detach()
+    kernels = kernels_for(boxes.device.type) if len(boxes) else None
+    if (
+        kernels is not None
+        and offset in kernels.nms_offsets
+        and boxes.dtype in kernels.nms_dtypes
+    ):
+        kept = kernels.nms(boxes, scores.to(boxes), iou_threshold, offset)
         return kept[:max_num]
-    order = scores.detach().argsort(descending=True, stable=True)
+    order = scores.argsort(descending=True, stable=True)
     kept = order[:0]
     for block in order.split(BLOCK):
         if len(kept) >= max_num:
@@ -109,16 +116,6 @@ def _overlap(
 
 def _area(box: Tensor, offset: int) -> Tensor:
     return (box[2] - box[0] + offset) * (box[3] - box[1] + offset)
-
-
-@lru_cache(maxsize=1)
-def _cuda_kernel():
-    """Return torchvision's NMS, or None where it cannot be imported."""
-    try:
-        from torchvision.ops import nms as kernel
-    except (ImportError, RuntimeError):  # absent; built for another torch
-        return None
-    return kernel
 
 
 def _check(

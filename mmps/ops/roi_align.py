@@ -20,12 +20,12 @@ sample grid, the rounding and the border follow the kernels of mmcv 2.1
 used here.
 """
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor, nn
 
-from .separable_pool import is_traced, pool
+from .choice import kernels_for
+from .kernels import Kernels
+from .separable_pool import is_exported, is_traced, pool
 
 
 def roi_align(
@@ -38,10 +38,15 @@ def roi_align(
 ) -> Tensor:
     """Pool a grid of h x w bins from each region.
 
-    Gradients of any order reach ``features`` and none reaches ``rois``. (On a
-    GPU where torchvision is installed its kernel is used; that has first
-    derivatives only.) Weights and sums are float32, or float64 for float64
-    features, whatever autocast says.
+    Gradients of any order reach ``features`` and none reaches ``rois``.
+    Weights and sums are float32, or float64 for float64 features, whatever
+    autocast says.
+
+    On a GPU the kernel of torchvision or of compiled mmcv runs in place of
+    the matrix products (``choice.py``); it has first derivatives only, and
+    adds gradients in varying order. So deterministic algorithms
+    (``torch.use_deterministic_algorithms``) are the matrix products', and so
+    is a program that is exported.
 
     Args:
         features: (B, C, H, W) float, contiguous or channels last.
@@ -61,20 +66,42 @@ def roi_align(
     """
     size = _pair(output_size)
     _check(features, rois, sampling_ratio)
-    if features.is_cuda and _cuda_kernel() is not None:
-        return _by_kernel(
-            _cuda_kernel(),
-            features,
-            rois,
-            size,
-            spatial_scale,
-            sampling_ratio,
-            aligned,
-        )
     dtype = torch.promote_types(features.dtype, torch.float32)
+    kernels = _kernels(features, rois)
+    pooled = (kernels.roi_align if kernels else _by_matrices)(
+        features.to(dtype),
+        rois.detach().to(dtype),
+        size,
+        spatial_scale,
+        sampling_ratio,
+        aligned,
+    )
+    if _is_channels_last(features):
+        pooled = pooled.contiguous(memory_format=torch.channels_last)
+    return pooled.to(features.dtype)
+
+
+def _kernels(features: Tensor, rois: Tensor) -> Kernels | None:
+    """Return another package's kernels where they are to be used."""
+    if is_exported() or not len(rois):
+        return None
+    if features.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return None
+    return kernels_for(features.device.type)
+
+
+def _by_matrices(
+    features: Tensor,
+    rois: Tensor,
+    size: tuple[int, int],
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Tensor:
+    """``roi_align`` of features and regions of one dtype."""
     with torch.no_grad():
         image = rois[:, 0].long()
-        corners = rois[:, 1:].to(dtype) * spatial_scale
+        corners = rois[:, 1:] * spatial_scale
         if aligned:
             corners = corners - 0.5
         start, length = corners[:, :2], corners[:, 2:] - corners[:, :2]
@@ -84,10 +111,7 @@ def roi_align(
         map_height, map_width = features.shape[2:]
         rows = _weights(y, height, size[0], map_height, sampling_ratio)
         cols = _weights(x, width, size[1], map_width, sampling_ratio)
-    pooled = pool(features.to(dtype), rows, cols, image)
-    if _is_channels_last(features):
-        pooled = pooled.contiguous(memory_format=torch.channels_last)
-    return pooled.to(features.dtype)
+    return pool(features, rows, cols, image)
 
 
 class RoIAlign(nn.Module):
@@ -177,32 +201,6 @@ def _weights(
     weights = start.new_zeros(start.shape[0], bins, cells)
     weights = weights.scatter_add(2, below.long(), share - far)
     return weights.scatter_add(2, above.long(), far)
-
-
-@lru_cache(maxsize=1)
-def _cuda_kernel():
-    """Return torchvision's RoIAlign, or None where it cannot be imported."""
-    try:
-        from torchvision.ops import roi_align as kernel
-    except (ImportError, RuntimeError):  # absent; built for another torch
-        return None
-    return kernel
-
-
-def _by_kernel(
-    kernel, features, rois, size, spatial_scale, sampling_ratio, aligned
-) -> Tensor:
-    """Call torchvision's kernel with our conventions: float32 sums, 0."""
-    dtype = torch.promote_types(features.dtype, torch.float32)
-    pooled = kernel(
-        features.to(dtype),
-        rois.detach().to(dtype),
-        size,
-        spatial_scale=spatial_scale,
-        sampling_ratio=sampling_ratio or -1,
-        aligned=aligned,
-    )
-    return pooled.to(features.dtype)
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:

@@ -44,6 +44,15 @@ def is_traced() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
+def is_exported() -> bool:
+    """Tell whether the program that is traced will run elsewhere."""
+    # torch 2.6 has no is_exporting
+    exporting = getattr(
+        torch.compiler, 'is_exporting', torch.compiler.is_compiling
+    )
+    return torch.jit.is_tracing() or exporting()
+
+
 def _chunks(
     rows: Tensor, cols: Tensor, image: Tensor, channels: int
 ) -> list[tuple]:

@@ -49,6 +49,21 @@ def test_full_mmcv_is_left_alone(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures('no_mmcv')
+@pytest.mark.parametrize(
+    ('name', 'ours'), [('torch', True), ('torchvision', True), ('mmcv', False)]
+)
+def test_nms_of_full_mmcv_follows_the_set_that_is_asked_for(
+    tmp_path, monkeypatch, name, ours
+):
+    make_mmcv(tmp_path, monkeypatch, compiled=True)
+    monkeypatch.setenv('MMPS_OPS', name)
+    mmcv_ext.supply()
+    ext = importlib.import_module('mmcv._ext')
+    assert ext.nms == (mmcv_ext._nms if ours else 'compiled')
+    assert not mmcv_ext.is_supplied()
+
+
+@pytest.mark.usefixtures('no_mmcv')
 def test_mmcv_without_ops_gets_them(tmp_path, monkeypatch):
     make_mmcv(tmp_path, monkeypatch, compiled=False)
     mmcv_ext.supply()

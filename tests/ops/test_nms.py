@@ -2,39 +2,15 @@
 
 import sys
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmps.ops import nms
+from tests.ops.loops import nms_by_loops
 
 module = sys.modules['mmps.ops.nms']
-
-
-def by_loops(boxes, scores, threshold, offset=0):
-    """Walk down the scores; keep who overlaps none of the kept too much."""
-    boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
-    order = np.argsort(-np.asarray(scores), kind='stable')
-    kept = []
-    for i in order:
-        if all(
-            not iou(boxes[i], boxes[j], offset) > np.float32(threshold)
-            for j in kept
-        ):
-            kept.append(int(i))
-    return kept
-
-
-def iou(a, b, offset):
-    width = min(a[2], b[2]) - max(a[0], b[0]) + offset
-    height = min(a[3], b[3]) - max(a[1], b[1]) + offset
-    inter = max(width, 0) * max(height, 0)
-    area_a = (a[2] - a[0] + offset) * (a[3] - a[1] + offset)
-    area_b = (b[2] - b[0] + offset) * (b[3] - b[1] + offset)
-    union = area_a + area_b - inter
-    return inter / union if union else 0.0
 
 
 def make_boxes(number, seed=0, spread=100.0):
@@ -110,7 +86,7 @@ def test_any_crowd_in_any_block_size(crowd, block, max_num):
             offset,
             max_num,
         )
-    expected = by_loops(boxes, scores, threshold, offset)
+    expected = nms_by_loops(boxes, scores, threshold, offset)
     assert kept.tolist() == expected[:max_num]
 
 
@@ -119,7 +95,7 @@ def test_any_crowd_in_any_block_size(crowd, block, max_num):
 def test_several_blocks(number, offset):
     boxes, scores = make_boxes(number)
     kept = nms(boxes, scores, 0.5, offset).tolist()
-    assert kept == by_loops(boxes.numpy(), scores.numpy(), 0.5, offset)
+    assert kept == nms_by_loops(boxes.numpy(), scores.numpy(), 0.5, offset)
     assert 20 < len(kept) < number
 
 
@@ -175,16 +151,3 @@ def test_wrong_input_is_named(change, message):
     nms(**good)
     with pytest.raises(ValueError, match=message):
         nms(**good | change)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-@pytest.mark.parametrize('with_torchvision', [True, False])
-def test_gpu_equals_cpu(with_torchvision, monkeypatch):
-    if not with_torchvision:
-        monkeypatch.setattr(module, '_cuda_kernel', lambda: None)
-    boxes, scores = make_boxes(2000)
-    expected = nms(boxes, scores, 0.5)
-    boxes, scores = boxes.cuda(), scores.cuda()
-    for max_num in (None, 10):
-        kept = nms(boxes, scores, 0.5, max_num=max_num).cpu()
-        assert torch.equal(kept, expected[:max_num])

@@ -2,7 +2,6 @@
 
 import math
 import sys
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,48 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmps.ops import RoIAlign, roi_align, separable_pool
+from tests.ops.loops import roi_align_by_loops
 
 # The function of the same name hides the module as an attribute.
 module = sys.modules['mmps.ops.roi_align']
-
-
-def bilinear(plane, y, x):
-    """Value at one point; 0 more than a cell outside, else the border."""
-    height, width = plane.shape
-    if y < -1 or y > height or x < -1 or x > width:
-        return 0.0
-    y, x = max(y, 0.0), max(x, 0.0)
-    top, left = min(int(y), height - 1), min(int(x), width - 1)
-    bottom, right = min(top + 1, height - 1), min(left + 1, width - 1)
-    down = y - top if top < height - 1 else 0.0
-    along = x - left if left < width - 1 else 0.0
-    upper = plane[top, left] * (1 - along) + plane[top, right] * along
-    lower = plane[bottom, left] * (1 - along) + plane[bottom, right] * along
-    return upper * (1 - down) + lower * down
-
-
-def by_loops(features, rois, size, scale=1.0, sampling_ratio=0, aligned=True):
-    """RoIAlign as its paper tells it, one sample at a time, in NumPy."""
-    out = np.zeros((len(rois), features.shape[1], *size))
-    for r, (image, *box) in enumerate(rois):
-        x1, y1, x2, y2 = (v * scale - (0.5 if aligned else 0.0) for v in box)
-        width, height = x2 - x1, y2 - y1
-        if not aligned:
-            width, height = max(width, 1.0), max(height, 1.0)
-        step_y, step_x = height / size[0], width / size[1]
-        ny = sampling_ratio or max(0, math.ceil(step_y))
-        nx = sampling_ratio or max(0, math.ceil(step_x))
-        for c, i, j in np.ndindex(*out.shape[1:]):
-            out[r, c, i, j] = sum(
-                bilinear(
-                    features[int(image), c],
-                    y1 + i * step_y + (m + 0.5) * step_y / ny,
-                    x1 + j * step_x + (n + 0.5) * step_x / nx,
-                )
-                for m in range(ny)
-                for n in range(nx)
-            ) / max(ny * nx, 1)
-    return out
 
 
 ROIS = [  # on maps of 7 x 9 cells
@@ -85,7 +46,7 @@ def test_value_is_the_mean_of_the_samples(
     rois[:, 1:] /= scale
     args = size, scale, sampling_ratio, aligned
     out = roi_align(features, rois, *args)
-    expected = by_loops(features.numpy(), rois.numpy(), *args)
+    expected = roi_align_by_loops(features.numpy(), rois.numpy(), *args)
     np.testing.assert_allclose(out.numpy(), expected, rtol=0, atol=1e-12)
 
 
@@ -112,7 +73,7 @@ def test_any_region_on_any_map(case):
     features = make_features(shape=shape)
     rois = torch.tensor(rois, dtype=torch.float64).reshape(-1, 5)
     out = roi_align(features, rois, *args)
-    expected = by_loops(features.numpy(), rois.numpy(), *args)
+    expected = roi_align_by_loops(features.numpy(), rois.numpy(), *args)
     np.testing.assert_allclose(out.numpy(), expected, rtol=0, atol=1e-10)
 
 
@@ -125,7 +86,9 @@ def test_gradient_is_that_of_the_samples():
     for cell in [(0, 0, 0, 0), (1, 0, 0, 0), (0, 0, 3, 4), (1, 0, 6, 8)]:
         one = np.zeros(features.shape)
         one[cell] = 1
-        expected = (by_loops(one, rois.numpy(), (2, 3)) * weight.numpy()).sum()
+        expected = (
+            roi_align_by_loops(one, rois.numpy(), (2, 3)) * weight.numpy()
+        ).sum()
         assert float(features.grad[cell]) == pytest.approx(expected, abs=1e-12)
 
 
@@ -323,54 +286,3 @@ def test_wrong_input_is_named(change, error, message):
     roi_align(**good)
     with pytest.raises(error, match=message):
         roi_align(**good | change)
-
-
-def test_torchvision_is_called_with_our_conventions():
-    def kernel(features, rois, size, **options):
-        assert features.dtype == rois.dtype == torch.float32
-        assert size == (2, 3)
-        assert options == {
-            'spatial_scale': 0.5,
-            'sampling_ratio': -1,  # theirs for "as many samples as cells"
-            'aligned': False,
-        }
-        return features.new_ones(1, 3, *size)
-
-    out = module._by_kernel(
-        kernel,
-        make_features(dtype=torch.float16),
-        torch.zeros(1, 5),
-        (2, 3),
-        0.5,
-        0,
-        False,
-    )
-    assert out.dtype == torch.float16
-
-
-@pytest.mark.parametrize('name', ['roi_align', 'nms'])
-def test_torchvision_is_optional(name, monkeypatch):
-    find = sys.modules[f'mmps.ops.{name}']._cuda_kernel.__wrapped__
-    ops = ModuleType('torchvision.ops')
-    monkeypatch.setitem(sys.modules, 'torchvision', ModuleType('torchvision'))
-    monkeypatch.setitem(sys.modules, 'torchvision.ops', None)
-    assert find() is None
-    monkeypatch.setitem(sys.modules, 'torchvision.ops', ops)
-    setattr(ops, name, len)
-    assert find() is len
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-@pytest.mark.parametrize('with_torchvision', [True, False])
-def test_gpu_equals_cpu(with_torchvision, monkeypatch):
-    if not with_torchvision:
-        monkeypatch.setattr(module, '_cuda_kernel', lambda: None)
-    rois = torch.tensor(ROIS)
-    results = []
-    for device in ('cpu', 'cuda'):
-        features = make_features(dtype=torch.float32).to(device)
-        features.requires_grad_()
-        out = roi_align(features, rois.to(device), 2)
-        (grad,) = torch.autograd.grad(out.square().sum(), features)
-        results.append((out.cpu(), grad.cpu()))
-    torch.testing.assert_close(*results)
