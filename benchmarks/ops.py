@@ -1,12 +1,14 @@
-"""Time our RoIAlign and NMS side by side with what else is installed.
+"""Time RoIAlign and NMS of every set of operators that is installed.
 
-Contenders: ours; plain torch as one would write it first (`grid_sample` per
-region, one loop over boxes); torchvision; the compiled ops of full mmcv. All
-get the same inputs, answers are compared before anything is timed, and the
-contenders take turns, so that a busy machine slows all of them alike.
+Contenders: ours; torchvision; the compiled ops of full mmcv, each called as
+mmps calls it (`MMPS_OPS`); and plain torch as one would write it first
+(`grid_sample` per region, one loop over boxes). All get the same inputs,
+answers are compared before anything is timed, and the contenders take turns,
+so that a busy machine slows all of them alike.
 
     python benchmarks/ops.py                       # CPU, and GPU if there is
     python benchmarks/ops.py --threads 1 --out ops.json
+    python benchmarks/ops.py --device cuda --out ops_cuda.json
 """
 
 import argparse
@@ -112,33 +114,33 @@ def nms_by_loop(boxes, scores, threshold):
     return torch.stack(kept)
 
 
-def find_contenders():
+def find_contenders(device):
     """Return RoIAligns, NMSs, and what is not there and why."""
-    from mmps.ops import nms, roi_align
-    from mmps.ops.mmcv_ext import is_supplied
+    from mmps.ops import choice, nms, roi_align
 
-    rois = {'ours': roi_align, 'plain torch': roi_by_grid_sample}
-    boxes = {'ours': nms, 'plain torch': nms_by_loop}
-    absent = {}
-    try:
-        from torchvision import ops
+    def forced(name, operator):
+        def call(*args):
+            os.environ[choice.VARIABLE] = name
+            return operator(*args)
 
-        rois['torchvision'] = lambda f, r, n: ops.roi_align(
-            f, r, n, aligned=True
-        )
-        boxes['torchvision'] = ops.nms
-    except (ImportError, RuntimeError) as error:
-        absent['torchvision'] = str(error)
-    if is_supplied():
-        absent['mmcv'] = 'mmcv-lite, which has no compiled ops'
-    else:
-        from mmcv import ops as mmcv_ops
+        return call
 
-        rois['mmcv'] = lambda f, r, n: mmcv_ops.roi_align(
-            f, r, n, 1.0, 0, 'avg', True
-        )
-        boxes['mmcv'] = lambda b, s, t: mmcv_ops.nms(b, s, t)[1]
-    return rois, boxes, absent
+    rois, boxes, absent = {}, {}, {}
+    for name in reversed(choice.SETS):
+        os.environ[choice.VARIABLE] = name
+        try:
+            choice.kernels_for(device)
+        except ImportError as error:
+            absent[f'{name} on {device}'] = str(error.__cause__)
+            continue
+        label = 'ours' if name == choice.OURS else name
+        rois[label] = forced(name, roi_align)
+        boxes[label] = forced(name, nms)
+    return (
+        rois | {'plain torch': roi_by_grid_sample},
+        boxes | {'plain torch': nms_by_loop},
+        absent,
+    )
 
 
 def make_rois(case, device):
@@ -295,7 +297,7 @@ def run_cases(args, device):
     """Yield one row per case: its name, the check, and the measurements."""
     import torch
 
-    rois, boxes, _ = find_contenders()
+    rois, boxes, _ = find_contenders(device)
     roi_cases, nms_cases = (
         {name: cases[name] for name in cases if args.only in name}
         for cases in (
@@ -348,7 +350,7 @@ def show(rows, machine, absent):
     from rich.table import Table
 
     console = Console()
-    names = list(rows[0]['found'])
+    names = list(dict.fromkeys(who for row in rows for who in row['found']))
     table = Table(
         title=f'Median ms ({machine["clock"]}), times ours, peak MiB'
     )
@@ -361,7 +363,10 @@ def show(rows, machine, absent):
         ours = row['found']['ours']['median_s']
         cells = []
         for name in names:
-            one = row['found'][name]
+            one = row['found'].get(name)
+            if one is None:
+                cells.append('-')
+                continue
             peak = one['peak_mib']
             ratio = one['median_s'] / ours
             cells.append(
@@ -390,9 +395,12 @@ def main(argv=None):
     if args.device == 'cuda' and not has_gpu:
         raise SystemExit('--device cuda: torch sees no GPU here; use cpu')
     devices = [args.device] if args.device != 'all' else ['cpu', 'cuda']
-    absent = find_contenders()[2]
+    absent = {}
     if not has_gpu:
         devices, absent['GPU'] = ['cpu'], 'torch sees none'
+    os.environ.pop('MMPS_OPS', None)  # each contender sets its own
+    for device in devices:
+        absent |= find_contenders(device)[2]
     machine = describe_machine() | {'clock': args.clock}
     rows = []
     for device in devices:

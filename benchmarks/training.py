@@ -4,10 +4,12 @@ Each config runs in a process of its own, one after the other, on made-up
 scenes of its own input size: images a second, peak memory, and the share of
 each stage. The step is taken apart at the feature map and at the pooled
 vectors, where gradients are handed over by hand; before timing it is checked
-that the parts add up to the losses and gradients of the whole step.
+that the parts add up to the losses and gradients of the whole step. On a GPU
+that is done with every set of operators that is installed (`MMPS_OPS`).
 
     python benchmarks/training.py                        # CPU
     python benchmarks/training.py --device cuda          # float32 and AMP
+    python benchmarks/training.py --device cuda --operators torchvision
     python benchmarks/training.py --configs oim_r18 --steps 10 --out t.json
 """
 
@@ -25,6 +27,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ('det_r18', 'oim_r18', 'oim_r50')
+OPERATORS = ('torchvision', 'mmcv', 'torch')
 STAGES = {
     'data': 'decode, resize, flip, normalise',
     'backbone': 'conv1 to conv4, forward and backward',
@@ -45,6 +48,12 @@ def parse_args(argv=None) -> argparse.Namespace:
     )
     parser.add_argument('--configs', nargs='+', default=CONFIGS)
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
+    parser.add_argument(
+        '--operators',
+        nargs='+',
+        choices=OPERATORS,
+        help='of RoIAlign and NMS; by default all on a GPU, ours on a CPU',
+    )
     parser.add_argument('--threads', type=int, help='of torch on the CPU')
     parser.add_argument(
         '--batch-size', type=int, default=2, help='images [%(default)s]'
@@ -226,6 +235,7 @@ def measure(name: str, amp: bool, args: argparse.Namespace) -> dict:
     from mmengine.dataset import Compose, pseudo_collate
     from mmengine.registry import init_default_scope
 
+    from mmps.ops import describe_operators
     from mmps.seeding import seed_all
 
     init_default_scope('mmdet')
@@ -283,6 +293,7 @@ def measure(name: str, amp: bool, args: argparse.Namespace) -> dict:
     return dict(
         config=name,
         amp=amp,
+        operators=describe_operators(args.device),
         input=shape,
         batch_size=args.batch_size,
         seconds_per_step=seconds,
@@ -301,19 +312,41 @@ def main() -> None:
         return
     results = []
     modes = ('float32', 'amp') if args.device == 'cuda' else ('float32',)
-    for name in args.configs:
-        for mode in modes:
-            done = subprocess.run(
-                [sys.executable, *sys.argv, '--one', name, mode],
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            if done.returncode:
-                sys.exit(f'{name} ({mode}) failed, see above')
-            results.append(json.loads(done.stdout.splitlines()[-1]))
-    show(results)
+    for operators in usable(args):
+        for name in args.configs:
+            for mode in modes:
+                done = subprocess.run(
+                    [sys.executable, *sys.argv, '--one', name, mode],
+                    env={**os.environ, 'MMPS_OPS': operators},
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+                if done.returncode:
+                    sys.exit(f'{name} ({mode}, {operators}) failed, see above')
+                results.append(json.loads(done.stdout.splitlines()[-1]))
+    for used in dict.fromkeys(result['operators'] for result in results):
+        show([result for result in results if result['operators'] == used])
     if args.out:
         args.out.write_text(json.dumps(results, indent=2) + '\n')
+
+
+def usable(args: argparse.Namespace) -> list[str]:
+    """The sets of operators to run; says which cannot."""
+    from mmps.ops.choice import VARIABLE, kernels_for
+
+    default = OPERATORS if args.device == 'cuda' else ('torch',)
+    found = []
+    for name in args.operators or default:
+        os.environ[VARIABLE] = name
+        try:
+            kernels_for(args.device)
+        except ImportError as error:
+            print(f'not run: {error}', file=sys.stderr)
+        else:
+            found.append(name)
+    if not found:
+        sys.exit('none of these operators is installed')
+    return found
 
 
 def show(results: list[dict]) -> None:
@@ -325,7 +358,7 @@ def show(results: list[dict]) -> None:
     height, width = first['input']
     table = Table(
         title=f'training step, {first["batch_size"]} images of {width} x '
-        f'{height}, {first["machine"]}'
+        f'{height}, {first["machine"]}; {first["operators"]}'
     )
     table.add_column('')
     for result in results:
