@@ -66,6 +66,9 @@ setup(
     extras_require={
         # Not required above: pip would install it over a compiled mmcv.
         'lite': ['mmcv-lite>=2.1,<2.2'],
+        # Fits torch 2.13, which requirements.txt pins; each torchvision asks
+        # for one torch. With another torch: docs/install.md.
+        'gpu': ['torchvision>=0.28,<0.29'],
         'demo': ['gradio>=6.31,<7'],
         'docs': ['sphinx>=9', 'myst-parser>=5.2', 'furo>=2025.12'],
     },

@@ -1,5 +1,6 @@
 """What a wheel has inside."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,22 @@ def package(tmp_path_factory):
         timeout=120,
     )
     return out / 'mmps'
+
+
+def test_the_torchvision_of_the_extra_fits_the_pinned_torch(tmp_path):
+    subprocess.run(
+        [sys.executable, 'setup.py', '-q', 'egg_info', '--egg-base', tmp_path],
+        cwd=ROOT,
+        check=True,
+        timeout=120,
+    )
+    requires = (tmp_path / 'mmps.egg-info/requires.txt').read_text()
+    (low,) = re.findall(r'\[gpu\]\ntorchvision<0\.\d+,>=0\.(\d+)', requires)
+    pinned = (ROOT / 'requirements.txt').read_text()
+    (minor,) = re.findall(r'^torch==2\.(\d+)', pinned, re.M)
+    assert int(low) == int(minor) + 15  # as of torch 2.0 and torchvision 0.15
+    for file in ROOT.glob('requirements*.txt'):
+        assert 'torchvision' not in file.read_text()
 
 
 def files(folder):
