@@ -96,6 +96,9 @@ def run_training(
         auto_scale_lr: Multiply the learning rate by the number of samples per
             iteration (images, or pairs of a query-guided network) over the
             config's ``auto_scale_lr.base_batch_size``.
+
+    Raises:
+        mmps.engine.Interrupted: A signal stopped the run; call its ``leave``.
     """
     if amp:
         enable_amp(cfg)

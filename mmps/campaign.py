@@ -41,6 +41,7 @@ from pathlib import Path
 import yaml
 from scipy.stats import t as student
 
+from mmps.children import CHILDREN, STOPPED
 from mmps.evaluation.text_file import write_text
 
 TOOLS = Path(__file__).parents[1] / 'tools'
@@ -303,15 +304,23 @@ def call(tool: str, work: Path, *arguments: str) -> None:
     """Run a tool; its output goes to a file in the folder of the run.
 
     Raises:
-        SystemExit: It failed; the message names the file.
+        SystemExit: It failed; the message names the file. Or a signal stopped
+            it: with its exit code.
     """
     work.mkdir(parents=True, exist_ok=True)
     log = work / f'{tool}.log'
     command = [sys.executable, str(TOOLS / tool), *arguments]
     command += ['--work-dir', str(work)]
     with log.open('w') as file:
-        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT)
-    if done.returncode:
+        code = CHILDREN.run(command, stdout=file, stderr=subprocess.STDOUT)
+    if code in STOPPED:
+        print(
+            f'{tool} was stopped by {STOPPED[code]} ({log}); the same command '
+            'again goes on',
+            file=sys.stderr,
+        )
+        raise SystemExit(code)
+    if code:
         raise SystemExit(f'{tool} failed, see {log}')
 
 

@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
@@ -14,3 +16,11 @@ def _scope_of_mmdet():
 def _seed():
     """Every test draws the same numbers, alone and in any order."""
     set_random_seed(0)
+
+
+@pytest.fixture
+def heard():
+    """Ctrl-C is heard, as it is not by tests that run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

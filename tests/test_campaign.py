@@ -187,6 +187,16 @@ def test_a_failing_tool_names_its_log(tmp_path):
     assert 'no_such_config.py' in (tmp_path / 'x' / 'train.py.log').read_text()
 
 
+def test_a_tool_that_was_stopped_has_not_failed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(campaign, 'TOOLS', tmp_path)
+    tool = tmp_path / 'train.py'
+    tool.write_text('import os; os.kill(os.getpid(), 15)')
+    with pytest.raises(SystemExit) as stopped:
+        call('train.py', tmp_path / 'x')
+    assert stopped.value.code == 143
+    assert 'train.py was stopped by SIGTERM (' in capsys.readouterr().err
+
+
 def test_tables_have_mean_and_deviation():
     def of(mean, detection=None):
         figures = {'G50/mAP': mean, 'G50/top-1': mean}

@@ -200,6 +200,13 @@ def test_a_query_guided_network_starts_from_one_that_fits(guided_path):
     assert len(report.matched) == len(state)
 
 
+def test_training_stops_and_resumes_anywhere(path):
+    cfg = load(path)
+    assert cfg.train_cfg.type == 'ResumableTrainLoop'
+    assert cfg.default_hooks.checkpoint.type == 'SafeCheckpointHook'
+    assert cfg.default_hooks.stateless_seed.type == 'StatelessSeedHook'
+
+
 def test_the_learning_rate_is_for_the_batches_of_the_config(path):
     cfg = load(path)
     batch_size = cfg.train_dataloader.batch_size

@@ -1,17 +1,21 @@
 """The tools, run as a user runs them, on drawn scenes."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
+
+from mmps.evaluation.training_log import find_logs, read_logs
 
 ROOT = Path(__file__).parents[1]
 EPOCHS = 3
@@ -114,14 +118,63 @@ def kill_when(text, *command):
     assert process.returncode == -signal.SIGKILL, ''.join(seen[-30:])
 
 
-def kill_marked(mark):
-    """SIGKILL every process that has the variable in its environment."""
+def marked(mark):
+    """Every process that has the variable in its environment."""
+    found = []
     for folder in Path('/proc').glob('[0-9]*'):
         try:
             if mark.encode() in (folder / 'environ').read_bytes().split(b'\0'):
-                os.kill(int(folder.name), signal.SIGKILL)
+                found.append(int(folder.name))
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             pass  # it ended, or is another user's
+    return found
+
+
+def kill_marked(mark):
+    for pid in marked(mark):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def stop_when(text, signum, *command, everybody=False):
+    """Start a tool and signal it once its output has ``text``.
+
+    Args:
+        everybody: Signal all of its Python processes, not the first process
+            alone.
+
+    Returns:
+        Its exit code and its output. All of its processes are gone, ten
+        seconds after the signal.
+    """
+    mark = f'MMPS_TEST_RUN={uuid.uuid4()}'
+    name, value = mark.split('=')
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**environment(), name: value},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # ignored, and so inherited, if the tests run in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        seen = []
+        for line in process.stdout:
+            seen.append(line)
+            if text in line:
+                break
+        begin = time.monotonic()
+        for pid in marked(mark) if everybody else [process.pid]:
+            words = Path(f'/proc/{pid}/cmdline').read_text()
+            if not everybody or words.startswith(sys.executable):
+                os.kill(pid, signum)
+        seen.append(process.stdout.read())
+        code = process.wait()
+    output = ''.join(seen)
+    assert time.monotonic() - begin < 10, output[-3000:]
+    assert marked(mark) == []
+    return code, output
 
 
 def free_port():
@@ -150,18 +203,142 @@ def test_killed_and_resumed_equals_unbroken(trained, config, tmp_path):
     kill_when('Epoch(train) [2][4/6]', sys.executable, *command)
     assert not (tmp_path / 'epoch_2.pth').exists()
     run(*command, '--resume')
-    whole, broken = weights(trained), weights(tmp_path)
-    assert whole['state_dict'].keys() == broken['state_dict'].keys()
-    for key, value in whole['state_dict'].items():
-        assert torch.equal(value, broken['state_dict'][key]), key
+    assert_equal_ends(trained, tmp_path)
+    whole = weights(trained)
     head = 'roi_head.oim_head.loss_oim'
     assert whole['state_dict'][f'{head}.table'].any(dim=1).sum() > 5
     assert whole['state_dict'][f'{head}.queue_head'] > 0
-    momenta = [c['optimizer']['state'] for c in (whole, broken)]
-    for number, state in momenta[0].items():
+
+
+def assert_equal_ends(one, two):
+    """Weights, momenta and all logged losses, bit for bit."""
+    whole, broken = weights(one), weights(two)
+    assert whole['state_dict'].keys() == broken['state_dict'].keys()
+    for key, value in whole['state_dict'].items():
+        assert torch.equal(value, broken['state_dict'][key]), key
+    states = [c['optimizer']['state'] for c in (whole, broken)]
+    for number, state in states[0].items():
         assert torch.equal(
-            state['momentum_buffer'], momenta[1][number]['momentum_buffer']
+            state['momentum_buffer'], states[1][number]['momentum_buffer']
         )
+    logs = [read_logs(find_logs(work)).losses for work in (one, two)]
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_stopped_and_resumed_equals_unbroken(trained, config, tmp_path):
+    command = ('tools/train.py', config, '--work-dir', str(tmp_path))
+    code, output = stop_when(
+        *('Epoch(train) [2][4/6]', signal.SIGTERM, sys.executable, *command),
+        everybody=True,  # its data worker, too
+    )
+    assert code == 143, output[-3000:]
+    assert 'Traceback' not in output
+    assert f'saved {tmp_path}/interrupted.pth: go on with --resume' in output
+    run(*command, '--resume')
+    assert_equal_ends(trained, tmp_path)
+    figures = [read_logs(find_logs(w)).figures for w in (trained, tmp_path)]
+    assert figures[0] == figures[1]
+
+
+def test_ctrl_c_before_training_ends_at_once(config):
+    with subprocess.Popen(
+        [sys.executable, 'tools/train.py', config],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        maps = Path(f'/proc/{process.pid}/maps')
+        while 'libtorch' not in maps.read_text():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        output = process.stdout.read()
+    assert process.returncode == -signal.SIGINT
+    assert output == ''
+
+
+# Of two processes each validates with its own running statistics of BatchNorm,
+# of which a checkpoint has those of the first: no figures are compared.
+@pytest.fixture(scope='session')
+def trained_by_two(config, tmp_path_factory):
+    """The work dir of an unbroken run of two processes."""
+    work = tmp_path_factory.mktemp('trained_by_two')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('PORT', free_port())
+        run('tools/dist_train.sh', config, '2', '--work-dir', str(work))
+    return work
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_stopping_the_launcher_stops_its_processes(
+    trained_by_two, config, tmp_path, monkeypatch
+):
+    command = ('tools/dist_train.sh', config, '2', '--work-dir', str(tmp_path))
+    for signum, code, place, resume in (
+        (signal.SIGINT, 130, '[1][2/3]', ()),
+        (signal.SIGTERM, 143, '[2][1/3]', ('--resume',)),
+    ):
+        monkeypatch.setenv('PORT', free_port())
+        found, output = stop_when(
+            f'Epoch(train) {place}', signum, *command, *resume
+        )
+        assert found == code, output[-3000:]
+        assert 'Traceback' not in output
+        assert (tmp_path / 'interrupted.pth').exists()
+    monkeypatch.setenv('PORT', free_port())
+    run(*command, '--resume')
+    assert_equal_ends(trained_by_two, tmp_path)
+
+
+#: Two tasks on this machine, as srun would start them.
+SRUN = """#!/bin/bash
+while [[ $1 == --* ]]; do shift; done
+export SLURM_NTASKS=2 SLURM_NODELIST=here MASTER_ADDR=127.0.0.1
+SLURM_PROCID=1 SLURM_LOCALID=1 "$@" &
+SLURM_PROCID=0 SLURM_LOCALID=0 "$@"
+code=$?
+wait
+exit $code
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_slurm_job_saves_goes_back_to_the_queue_and_resumes(
+    trained_by_two, config, tmp_path, monkeypatch
+):
+    calls, work = tmp_path / 'calls', tmp_path / 'work'
+    for name, text in (
+        ('srun', SRUN),
+        ('scontrol', f'#!/bin/bash\necho "$*" >> {calls}\n'),
+    ):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path}:{os.environ["PATH"]}')
+    monkeypatch.setenv('SLURM_JOB_ID', '7')
+    monkeypatch.setenv('MASTER_PORT', free_port())
+    command = (
+        *('tools/slurm_job.sh', sys.executable, '-u', 'tools/train.py'),
+        *(config, '--launcher', 'slurm', '--work-dir', str(work)),
+    )
+    # Slurm signals the tasks and their children, not the batch script
+    code, output = stop_when(
+        *('Epoch(train) [2][1/3]', signal.SIGUSR1, *command),
+        everybody=True,
+    )
+    assert code == 138, output[-3000:]
+    assert 'Traceback' not in output
+    assert calls.read_text() == 'requeue 7\n'
+    monkeypatch.setenv('SLURM_RESTART_COUNT', '1')
+    monkeypatch.setenv('MASTER_PORT', free_port())
+    run(*command)
+    assert_equal_ends(trained_by_two, work)
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@
     python tools/campaign.py benchmarks/campaigns/qeeps_synth.yml --tables
 
 Results are kept beside the plan, one JSON file a run and seed, and are not
-repeated; weights and logs go to work_dirs. Interrupted runs are resumed.
+repeated; weights and logs go to work_dirs. Interrupted runs are resumed:
+Ctrl-C lets the running one save.
 """
 
 import argparse
@@ -42,6 +43,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mmps.campaign import Campaign, read_plan
+    from mmps.children import CHILDREN
 
     try:
         plan = read_plan(args.plan)
@@ -54,7 +56,8 @@ def main() -> None:
         args.amp,
     )
     if not args.tables:
-        campaign.run_all(args.seeds, args.only, test=not args.train_only)
+        with CHILDREN.handing_on_signals():
+            campaign.run_all(args.seeds, args.only, test=not args.train_only)
     print(campaign.tables())
 
 

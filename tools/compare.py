@@ -5,8 +5,8 @@
         --work-dir work_dirs/compare --protocol G50
 
 Every run has a folder of its own; finished runs are not repeated and
-interrupted ones are resumed. The table is Markdown, in percent: mean and
-sample standard deviation over the seeds.
+interrupted ones are resumed: Ctrl-C lets those that run save. The table is
+Markdown, in percent: mean and sample standard deviation over the seeds.
 """
 
 import argparse
@@ -110,7 +110,9 @@ def main() -> None:
         os.environ.setdefault('OMP_NUM_THREADS', '1')
     tasks = [(config, seed) for seed in args.seeds for config in args.configs]
     results = {Path(config).stem: [] for config in args.configs}
-    with ThreadPoolExecutor(args.jobs) as pool:
+    from mmps.children import CHILDREN
+
+    with CHILDREN.handing_on_signals(), ThreadPoolExecutor(args.jobs) as pool:
         outcomes = pool.map(lambda task: run_in(args, *task), tasks)
         for number, ((config, seed), result) in enumerate(
             zip(tasks, outcomes, strict=True), 1

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import shlex
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -50,13 +49,20 @@ def step(title: str, *command: str) -> float:
     """Announce and run a command; returns the seconds it took.
 
     Raises:
-        SystemExit: The command failed; its own message stands above.
+        SystemExit: The command failed, or a signal stopped it; its own
+            message stands above.
     """
+    from mmps.children import CHILDREN, STOPPED
+
     print(f'\n[quickstart] {title}', flush=True)
     print(f'$ python {shlex.join(command)}', flush=True)
     start = time.time()
-    done = subprocess.run([sys.executable, *command])
-    if done.returncode:
+    with CHILDREN.handing_on_signals():
+        code = CHILDREN.run([sys.executable, *command])
+    if code in STOPPED:
+        print(f'[quickstart] stopped by {STOPPED[code]}; again: it goes on')
+        sys.exit(code)
+    if code:
         sys.exit(f'[quickstart] "{title}" failed, see above')
     return time.time() - start
 

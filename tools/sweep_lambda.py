@@ -144,7 +144,9 @@ def main() -> None:
         for point in configs
     ]
     curves = {label: [] for label, _ in points}
-    with ThreadPoolExecutor(args.jobs) as pool:
+    from mmps.children import CHILDREN
+
+    with CHILDREN.handing_on_signals(), ThreadPoolExecutor(args.jobs) as pool:
         detector = None
         if args.detector:
             alone = (args.detector, 0.0, [])

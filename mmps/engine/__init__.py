@@ -12,6 +12,7 @@ from .checkpoint_hook import SafeCheckpointHook
 from .checkpoint_io import load_checkpoint_file
 from .download import cache_dir, fetch
 from .errors import CheckpointError
+from .interruption import Interrupted
 from .key_report import KeyReport, check_state_dict, compare_keys
 from .launch import finish, launched, prepare_launcher
 from .nonfinite_loss_hook import NonFiniteLossHook
@@ -20,6 +21,7 @@ from .resume import newest_valid_checkpoint
 from .runner import QuietRunner
 from .seed_hook import StatelessSeedHook
 from .strict_load_hook import StrictLoadHook
+from .train_loop import ResumableTrainLoop
 from .weights import fill_weights, read_weights
 
 __all__ = [
@@ -27,10 +29,12 @@ __all__ = [
     'AverageBatchNormHook',
     'CPUAmpOptimWrapper',
     'CheckpointError',
+    'Interrupted',
     'KeyReport',
     'NonFiniteLossHook',
     'PlainCheckpointHook',
     'QuietRunner',
+    'ResumableTrainLoop',
     'SafeCheckpointHook',
     'StatelessSeedHook',
     'StrictLoadHook',

@@ -9,7 +9,7 @@ from mmengine.hooks import CheckpointHook
 
 from .atomic import write_atomically
 from .errors import CheckpointError
-from .resume import newest_valid_checkpoint
+from .resume import INTERRUPTED, newest_valid_checkpoint
 
 
 @HOOKS.register_module()
@@ -23,9 +23,12 @@ class SafeCheckpointHook(CheckpointHook):
     a ``before_saving(runner)`` are called on all processes before a file is
     written.
 
-    A checkpoint of a whole epoch, the default, resumes bit for bit (with
-    ``StatelessSeedHook``); one from within an epoch (``by_epoch=False``) does
-    not, as mmengine starts that epoch again.
+    With ``ResumableTrainLoop`` and ``StatelessSeedHook`` all of them resume
+    bit for bit: those of whole epochs, those from within one
+    (``by_epoch=False``, with an interval that is a multiple of the optimiser's
+    ``accumulative_counts``), and ``interrupted.pth``, where a signal stopped
+    the run; the next checkpoint takes its place. mmengine's own loop starts
+    the epoch of a checkpoint again.
 
     Args:
         max_keep_ckpts: Checkpoints to keep, at least 2; -1 keeps all. With 1
@@ -85,6 +88,45 @@ class SafeCheckpointHook(CheckpointHook):
         )
         return None if path is None else str(path)
 
+    def before_train(self, runner) -> None:
+        """Prepare as mmengine does, and know of a resumed run's last file."""
+        super().before_train(runner)
+        # without it the best score of a first validation is not saved again
+        self.last_ckpt = runner.message_hub.get_info('last_ckpt')
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Refuse to start an epoch again that a checkpoint is within."""
+        meta, loop = checkpoint['meta'], runner._train_loop
+        if (
+            runner._resume
+            and meta.get('batches_done')
+            and not hasattr(loop, 'resume_at')
+        ):
+            raise ValueError(
+                f'the checkpoint is from within epoch {meta["epoch"] + 1}: '
+                "resume it with train_cfg=dict(type='ResumableTrainLoop', "
+                f'...), not with {type(loop).__name__}'
+            )
+
+    def save_interrupted(self, runner, **notes) -> Path:
+        """Write ``interrupted.pth``, between two iterations.
+
+        Args:
+            runner: In the middle of training.
+            notes: For its meta.
+
+        Returns:
+            Its path.
+        """
+        runner.save_checkpoint(
+            self.out_dir,
+            INTERRUPTED,
+            meta=dict(epoch=runner.epoch, iter=runner.iter, **notes),
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        return Path(self.out_dir) / INTERRUPTED
+
     def _save_checkpoint_with_step(self, runner, step: int, meta) -> None:
         """Write the file, then its name, then delete outdated files."""
         outdated = []
@@ -115,9 +157,11 @@ class SafeCheckpointHook(CheckpointHook):
             return
         note = Path(runner.work_dir) / 'last_checkpoint'
         write_atomically(note, self.last_ckpt.encode())
-        for old in outdated:
-            path = Path(self.out_dir) / self.filename_tmpl.format(old)
-            path.unlink(missing_ok=True)
+        names = [self.filename_tmpl.format(old) for old in outdated]
+        for name in [*names, INTERRUPTED]:
+            path = Path(self.out_dir) / name
+            if path.exists():
+                path.unlink()
 
     def _save_best_checkpoint(self, runner, metrics: dict) -> None:
         """Write the new best file before the old one goes."""

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 
+from .interruption import Interrupted
+
 
 @contextmanager
 def launched(cfg) -> Iterator[None]:
@@ -30,6 +32,8 @@ def launched(cfg) -> Iterator[None]:
     prepare_launcher(cfg)
     try:
         yield
+    except Interrupted:
+        raise  # all ranks go, and the process group with them
     except BaseException:
         finish(failed=True)
         raise

@@ -1,6 +1,7 @@
 """Which checkpoint of a folder to resume from."""
 
 import logging
+import math
 import re
 from pathlib import Path
 
@@ -9,13 +10,17 @@ from mmengine.logging import print_log
 from .checkpoint_io import check_integrity
 from .errors import CheckpointError
 
+#: Where a run stopped within an epoch, or in a validation.
+INTERRUPTED = 'interrupted.pth'
+
 
 def newest_valid_checkpoint(
     folder: str | Path, filename_tmpl: str = '(epoch|iter)_{}.pth'
 ) -> Path | None:
     """Return the checkpoint that was written last and is intact.
 
-    Files are ordered by the time of writing, then by their number, and
+    Numbered files and ``interrupted.pth`` are ordered by the time of writing;
+    of the same time, the latter is the last, then the highest number.
     mmengine's note ``last_checkpoint`` is not read: a killed run can leave it
     empty, or naming a file that is gone. Copy a work_dir with its times
     (``cp -p``, ``rsync -a``). Damaged files are named in a warning.
@@ -35,9 +40,9 @@ def newest_valid_checkpoint(
     folder = Path(folder)
     for path in folder.iterdir() if folder.is_dir() else ():
         match = pattern.fullmatch(path.name)
-        if match and path.is_file():
-            written = path.stat().st_mtime_ns
-            found.append((written, int(match['step']), path))
+        if (match or path.name == INTERRUPTED) and path.is_file():
+            step = int(match['step']) if match else math.inf
+            found.append((path.stat().st_mtime_ns, step, path))
     for _, _, path in sorted(found, reverse=True):
         try:
             check_integrity(path)

@@ -45,6 +45,17 @@ class TestNewestValid:
             os.utime(put(tmp_path, name), (5, 5))
         assert newest_valid_checkpoint(tmp_path).name == 'iter_10.pth'
 
+    def test_where_a_run_was_interrupted_counts(self, tmp_path):
+        put(tmp_path, 'epoch_1.pth', age=30)
+        newest = put(tmp_path, 'interrupted.pth', age=20)
+        assert newest_valid_checkpoint(tmp_path) == newest
+        # written in the same tick: it knows that a validation is due
+        times = newest.stat()
+        os.utime(put(tmp_path, 'epoch_2.pth'), ns=(0, times.st_mtime_ns))
+        assert newest_valid_checkpoint(tmp_path) == newest
+        later = put(tmp_path, 'epoch_3.pth', age=10)
+        assert newest_valid_checkpoint(tmp_path) == later
+
     def test_damaged_ones_are_skipped(self, tmp_path):
         good = put(tmp_path, 'epoch_1.pth', age=30)
         whole = good.read_bytes()

@@ -3,13 +3,19 @@
 import copy
 import hashlib
 import itertools
+import json
 import multiprocessing as mp
+import os
+import signal
+import time
+from pathlib import Path
 
 import numpy as np
 import torch
 from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.dist import get_rank
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
@@ -25,12 +31,23 @@ _NUMBER = itertools.count()  # mmengine wants a new name for each run
 
 @DATASETS.register_module()
 class ToyData(torch.utils.data.Dataset):
-    """12 noisy vectors; follows the protocol of ``StatelessSeedHook``."""
+    """12 noisy vectors; follows the protocol of ``StatelessSeedHook``.
 
-    def __init__(self, size: int = 12, names: tuple = ('a', 'b')) -> None:
+    Args:
+        size: Number of samples.
+        names: Of its people.
+        seconds: That loading one takes.
+    """
+
+    def __init__(
+        self,
+        size: int = 12,
+        names: tuple = ('a', 'b'),
+        seconds: float = 0.0,
+    ) -> None:
         names = list(names)
         self.metainfo = dict(identity_names=names, queries=(object(),))
-        self.seed, self.size = 0, size
+        self.seed, self.size, self.seconds = 0, size, seconds
         self._epoch = mp.Value('i', 0)
 
     def set_epoch(self, epoch: int) -> None:
@@ -40,6 +57,7 @@ class ToyData(torch.utils.data.Dataset):
         return self.size
 
     def __getitem__(self, index: int) -> dict:
+        time.sleep(self.seconds)
         seed_all(self.seed, self._epoch.value, index)
         noise = np.random.normal(size=4)  # noqa: NPY002
         sample = DetDataSample(metainfo={'img_path': f'img/{index}.jpg'})
@@ -108,6 +126,39 @@ class StopHook(Hook):
             raise Stop
 
 
+@HOOKS.register_module()
+class SignalHook(Hook):
+    """Sends this process a signal at a stage, in its n-th iteration or time.
+
+    Args:
+        stage: Name of a hook's method.
+        signum: The signal.
+        at: ``batch_idx`` is not counted: calls of the stage are, from 1.
+        times: Signals, as fast as they go.
+        rank: The rank that gets it.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(
+        self,
+        stage: str = 'before_train_iter',
+        signum: int = signal.SIGTERM,
+        at: int = 1,
+        times: int = 1,
+        rank: int = 0,
+    ) -> None:
+        self.calls, self.at, self.times, self.rank = 0, at, times, rank
+        self.signum = signum
+        setattr(self, stage, self._send)
+
+    def _send(self, runner, **kwargs) -> None:
+        self.calls += 1
+        if self.calls == self.at and get_rank() == self.rank:
+            for _ in range(self.times):
+                os.kill(os.getpid(), self.signum)
+
+
 def _distributed() -> bool:
     return torch.distributed.is_initialized()
 
@@ -124,7 +175,7 @@ def make_config(work_dir, **changes) -> Config:
             batch_size=4,
             num_workers=0,
         ),
-        train_cfg=dict(by_epoch=True, max_epochs=3),
+        train_cfg=dict(type='ResumableTrainLoop', max_epochs=3),
         optim_wrapper=dict(
             type='OptimWrapper',
             optimizer=dict(type='SGD', lr=0.1, momentum=0.9),
@@ -173,6 +224,35 @@ def validation(values: list) -> dict:
         val_cfg=dict(),
         val_evaluator=dict(type='ToyMetric', values=values),
     )
+
+
+def history(checkpoint: Path) -> dict:
+    """What a checkpoint has logged and knows of its run, but for times."""
+    hub = torch.load(checkpoint)['message_hub']
+    scalars = {
+        key: (value['history'].tolist(), value['counts'].tolist())
+        for key, value in hub['log_scalars'].items()
+        if not key.endswith('time')
+    }
+    of_the_start = {'eta', 'cfg', 'experiment_name'}
+    known = hub['runtime_info']
+    info = {k: v for k, v in known.items() if k not in of_the_start}
+    names = {k: Path(v).name for k, v in info.items() if k.endswith('_ckpt')}
+    return dict(scalars=scalars, info={**info, **names})
+
+
+def logged(work_dir: Path) -> list[dict]:
+    """Lines of scalars.json of all starts, in order, but for times."""
+    files = sorted(
+        work_dir.glob('*/vis_data/scalars.json'),
+        key=lambda file: file.stat().st_mtime_ns,
+    )
+    text = ''.join(file.read_text() for file in files)
+    lines = [json.loads(line) for line in text.splitlines()]
+    return [
+        {k: v for k, v in line.items() if not k.endswith('time')}
+        for line in lines
+    ]
 
 
 def fingerprint(runner: Runner) -> str:

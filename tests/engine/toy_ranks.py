@@ -3,11 +3,13 @@
 import json
 import multiprocessing
 import os
+import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from mmps.engine import launched
+from mmps.engine import Interrupted, launched
 
 from . import toy
 
@@ -18,14 +20,32 @@ _SERVER.set_forkserver_preload([__name__])
 
 
 def start_toy(work_dir: Path, **changes):
-    """Start a run in a process of its own, to be killed."""
+    """Start a run in a process and a session of its own, to be killed."""
     process = _SERVER.Process(target=_alone, args=(work_dir, changes))
     process.start()
     return process
 
 
-def run_toy_ranks(count: int, work_dir: Path, **changes) -> list:
-    """Train on ``count`` ranks; return (exit code, all output) by rank."""
+def session(number: int) -> list[int]:
+    """Processes of a session that live."""
+    living = []
+    for folder in Path('/proc').glob('[0-9]*'):
+        try:
+            state, _, _, sid = (folder / 'stat').read_text().split()[2:6]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(sid) == number and state != 'Z':
+            living.append(int(folder.name))
+    return living
+
+
+def run_toy_ranks(
+    count: int, work_dir: Path, meanwhile: Callable | None = None, **changes
+) -> list:
+    """Train on ``count`` ranks; return (exit code, all output) by rank.
+
+    ``meanwhile`` is called with the process ids of the ranks.
+    """
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
@@ -39,6 +59,8 @@ def run_toy_ranks(count: int, work_dir: Path, **changes) -> list:
     ]
     for process in processes:
         process.start()
+    if meanwhile is not None:
+        meanwhile([process.pid for process in processes])
     for process in processes:
         process.join(120)
         process.kill()
@@ -49,14 +71,25 @@ def run_toy_ranks(count: int, work_dir: Path, **changes) -> list:
 
 
 def _alone(work_dir, changes) -> None:
+    os.setsid()
+    # ignored, and so inherited, if the tests run in the background
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _write_to(work_dir.parent / f'{work_dir.name}.txt')
     toy.torch.set_num_threads(1)
-    toy.train(work_dir, **changes)
+    try:
+        toy.train(work_dir, **changes)
+    except Interrupted as stop:
+        stop.leave()
 
 
-def _rank(rank, count, port, log, work_dir, changes) -> None:
+def _write_to(log: Path) -> None:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
+
+
+def _rank(rank, count, port, log, work_dir, changes) -> None:
+    _write_to(log)
     os.environ.update(
         RANK=str(rank),
         LOCAL_RANK=str(rank),
@@ -73,8 +106,11 @@ def _rank(rank, count, port, log, work_dir, changes) -> None:
         done = dict(model=model, fingerprint=toy.fingerprint(runner))
         print('DONE', json.dumps(done))
 
-    with launched(cfg):
-        work()
+    try:
+        with launched(cfg):
+            work()
+    except Interrupted as stop:
+        stop.leave()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # gloo may abort while the interpreter ends

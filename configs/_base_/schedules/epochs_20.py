@@ -1,7 +1,7 @@
 # Twenty epochs of SGD at 0.003 for batches of 5, a tenth after epoch 16, with
 # one epoch of warm-up: the usual schedule of open person search code
 # (SeqNet, 2021). Munjal et al. do not print theirs.
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=20)
+train_cfg = dict(type='ResumableTrainLoop', max_epochs=20, val_interval=20)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(

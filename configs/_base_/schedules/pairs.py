@@ -3,7 +3,7 @@
 # it open: this project's choice, measured on synthetic data (docs/qeeps.md).
 max_epochs = 2
 train_cfg = dict(
-    type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs
+    type='ResumableTrainLoop', max_epochs=max_epochs, val_interval=max_epochs
 )
 # single images: costs one pass
 val_cfg = dict(type='ValLoop')

@@ -1,7 +1,7 @@
 # From scratch on drawn people: warm-up over a tenth, then a cosine to zero.
 max_epochs = 8
 train_cfg = dict(
-    type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs
+    type='ResumableTrainLoop', max_epochs=max_epochs, val_interval=max_epochs
 )
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
