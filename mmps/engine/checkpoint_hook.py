@@ -118,6 +118,7 @@ class SafeCheckpointHook(CheckpointHook):
         Returns:
             Its path.
         """
+        runner.call_hook('before_saving')
         runner.save_checkpoint(
             self.out_dir,
             INTERRUPTED,
