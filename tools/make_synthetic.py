@@ -26,6 +26,13 @@ def parse_args() -> argparse.Namespace:
         choices=('tiny', 'small', 'large'),
         help='large has the counts of the real data set, in small pictures',
     )
+    parser.add_argument(
+        '--scenes',
+        default='plain',
+        choices=('plain', 'crowded'),
+        help='crowded: small people in groups who hide one another, at dusk, '
+        'among statues; fewer pictures for training [plain]',
+    )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--out', required=True, help='folder to make')
     parser.add_argument(
@@ -56,7 +63,14 @@ def main() -> int:
     from mmps.datasets.synthetic import ExistsError, generate
 
     try:
-        made = generate(args.layout, args.size, args.seed, args.out, args.jobs)
+        made = generate(
+            args.layout,
+            args.size,
+            args.seed,
+            args.out,
+            args.jobs,
+            args.scenes,
+        )
     except ExistsError as error:
         print(f'error: {error}', file=sys.stderr)
         return 1

@@ -1,6 +1,6 @@
 """Synthetic person search data in the layouts of CUHK-SYSU and PRW."""
 
 from .generate import LAYOUTS, SIZES, ExistsError, generate
-from .knobs import Knobs
+from .knobs import SCENES, Knobs
 
-__all__ = ['LAYOUTS', 'SIZES', 'ExistsError', 'Knobs', 'generate']
+__all__ = ['LAYOUTS', 'SCENES', 'SIZES', 'ExistsError', 'Knobs', 'generate']

@@ -30,7 +30,18 @@ def expose(
         image = cv2.GaussianBlur(image, (0, 0), blur)
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     image += noise * np.float32(rng.uniform(1, knobs.noise))
+    if knobs.dusk and rng.random() < knobs.dusk:
+        image = _dusk(rng, image, knobs)
     return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def _dusk(
+    rng: np.random.Generator, image: np.ndarray, knobs: Knobs
+) -> np.ndarray:
+    """Return a picture (float) with little light, bluish, and more noise."""
+    light = rng.uniform(0.4, 0.7) * np.float32([1.1, 0.97, 0.9])
+    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    return image * light + noise * np.float32(rng.uniform(0, knobs.noise) / 2)
 
 
 def _shadow(

@@ -23,7 +23,7 @@ from mmps.structures import UNLABELED
 
 from . import plan_cuhk_sysu, plan_prw, write_cuhk_sysu, write_prw
 from .camera import encode
-from .knobs import Knobs
+from .knobs import SCENES, Knobs
 from .look import look_of_identity, look_of_stranger
 from .plan import Drawn, Picture
 from .scene import draw_scene
@@ -51,7 +51,7 @@ def generate(
     seed: int,
     out: str | Path,
     jobs: int = 1,
-    knobs: Knobs | None = None,
+    scenes: str = 'plain',
     progress: bool = True,
 ) -> bool:
     """Make a data set in the folder ``out``.
@@ -62,7 +62,7 @@ def generate(
         seed: The same seed gives the same bytes, whatever ``jobs`` is.
         out: Folder to make. It may exist if it is empty.
         jobs: Processes that draw.
-        knobs: Difficulty, None for the published one.
+        scenes: 'plain' or 'crowded'.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -70,23 +70,27 @@ def generate(
     """
     if seed < 0:
         raise ValueError(f'seed must be at least 0, got {seed}')
-    knobs = knobs or Knobs()
-    recipe = recipe_of(layout, size, seed, knobs)
+    knobs = SCENES[scenes]
+    recipe = recipe_of(layout, size, seed, knobs, scenes)
     if _is_there(Path(out), recipe):
         return False
     planner, _ = _LAYOUTS[layout]
-    plan = planner.make_plan(planner.SIZES[size], seed)
+    sizes = planner.CROWDED_SIZES if scenes == 'crowded' else planner.SIZES
+    plan = planner.make_plan(sizes[size], seed)
     generate_planned(layout, plan, recipe, Path(out), jobs, knobs, progress)
     return True
 
 
-def recipe_of(layout: str, size: str, seed: int, knobs: Knobs) -> dict:
+def recipe_of(
+    layout: str, size: str, seed: int, knobs: Knobs, scenes: str = 'plain'
+) -> dict:
     """Return all that decides the bytes of a data set, as JSON has it."""
     recipe = dict(
         generator='mmps',
         version=VERSION,
         layout=layout,
         size=size,
+        scenes=scenes,
         seed=seed,
         knobs=asdict(knobs),
     )
@@ -138,7 +142,8 @@ def draw_picture(
         scene = draw_scene(
             rng, looks, picture.width, picture.height, knobs, place
         )
-        if _is_usable(scene.bboxes):
+        hidden = (scene.visible < knobs.least_visible).any()
+        if _is_usable(scene.bboxes) and not hidden:
             break
     else:
         raise RuntimeError(
@@ -181,6 +186,9 @@ def _is_there(out: Path, recipe: dict) -> bool:
         )
     found = json.loads(marker.read_text())
     found.pop('counts', None)
+    # a set that was made before these were settings has their defaults
+    found = dict(scenes='plain') | found
+    found['knobs'] = asdict(Knobs()) | found.get('knobs', {})
     if found == recipe:
         return True
     other = ', '.join(

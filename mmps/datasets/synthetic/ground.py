@@ -70,6 +70,10 @@ def place_people(
                 row = tall - height * rng.uniform(0.005, 0.03)
             half = 0.5 * _ASPECT * tall
             x = rng.uniform(0.5 * half, width - 0.5 * half)
+            if knobs.groups and taken and rng.random() < knobs.groups:
+                x, row = _beside(rng, taken[rng.integers(len(taken))], ground)
+                tall = ground.size(row) * look.stature
+                half = 0.5 * _ASPECT * tall
             box = (x - half, row - tall, x + half, row)
             cover = max((_cover(box, other) for other in taken), default=0.0)
             if best is None or cover < best[0]:
@@ -78,6 +82,15 @@ def place_people(
                 break
         taken.append(best[1])
     return taken
+
+
+def _beside(rng: np.random.Generator, box: Box, ground: Ground) -> Spot:
+    """Return a spot next to a person, on either side."""
+    wide, tall = box[2] - box[0], box[3] - box[1]
+    aside = rng.uniform(0.55, 1.1) * wide * rng.choice((-1, 1))
+    x = (box[0] + box[2]) / 2 + aside
+    row = box[3] + rng.uniform(-0.08, 0.08) * tall
+    return np.clip(x, 0, ground.width), row
 
 
 def place_things(

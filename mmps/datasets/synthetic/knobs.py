@@ -31,6 +31,10 @@ class Knobs:
         decoys: Mean number of person-shaped things.
         clutter: Mean number of other things in the background.
         hard_below: Visible share under which a box is marked ``ishard``.
+        groups: Chance that a person stands beside one placed before.
+        dusk: Chance that a picture is taken in the dusk.
+        least_visible: Visible share that everybody has; a picture where
+            somebody is hidden more is drawn again.
     """
 
     heights: tuple[float, float] = (0.19, 0.80)
@@ -50,3 +54,30 @@ class Knobs:
     decoys: float = 0.8
     clutter: float = 4.0
     hard_below: float = 0.6
+    groups: float = 0.0
+    dusk: float = 0.0
+    least_visible: float = 0.0
+
+
+#: The kinds of scenes by name. Plain ones are what the tables of the
+#: synthetic benchmark are about; crowded ones are hard as streets are: small
+#: people in groups, who hide one another, at dusk, among statues and coats.
+SCENES = {
+    'plain': Knobs(),
+    'crowded': Knobs(
+        heights=(0.11, 0.55),
+        max_cover=0.6,
+        occluders=2.5,
+        gain=0.2,
+        gamma=0.18,
+        shadow=0.55,
+        blur=1.3,
+        noise=14.0,
+        quality=(35, 85),
+        decoys=4.0,
+        clutter=7.0,
+        groups=0.55,
+        dusk=0.4,
+        least_visible=0.15,
+    ),
+}

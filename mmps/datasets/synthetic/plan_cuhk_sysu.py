@@ -6,7 +6,7 @@ Symbols used in this file:
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -93,6 +93,21 @@ SIZES = {
         occlusion=187,
         resolution=290,
     ),
+}
+
+#: Crowded scenes: fewer pictures for training, more people in each.
+CROWDED_SIZES = {
+    'tiny': replace(
+        SIZES['tiny'],
+        train=Part(120, 40, 420, 480, 3, 5, 20, single=2),
+        test=Part(120, 24, 182, 700, 5, 4, 13),
+    ),
+    'small': replace(
+        SIZES['small'],
+        train=Part(300, 100, 1200, 1200, 8, 6, 30, single=4),
+        test=Part(240, 60, 482, 1400, 8, 4, 13),
+    ),
+    'large': SIZES['large'],
 }
 
 

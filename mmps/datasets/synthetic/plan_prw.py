@@ -7,7 +7,7 @@ Symbols used in this file:
     C   cameras that do; it has C queries, and C (F - 1) positives in all
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -118,6 +118,21 @@ SIZES = {
         empty=46,
         probes=30,
     ),
+}
+
+#: Crowded scenes: fewer frames for training, more people in each.
+CROWDED_SIZES = {
+    'tiny': replace(
+        SIZES['tiny'],
+        train=Part(120, 24, 420, 480, 3, 12, 30),
+        unlabelled=600,
+    ),
+    'small': replace(
+        SIZES['small'],
+        train=Part(300, 80, 1200, 1200, 6, 10, 30),
+        unlabelled=1700,
+    ),
+    'large': SIZES['large'],
 }
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,13 @@ from mmps.datasets.synthetic import (
     generate,
     write_cuhk_sysu,
 )
-from mmps.datasets.synthetic.generate import VERSION, recipe_of
+from mmps.datasets.synthetic.generate import (
+    VERSION,
+    draw_picture,
+    recipe_of,
+)
+from mmps.datasets.synthetic.plan import Picture
+from mmps.structures import UNLABELED
 
 from . import sets
 
@@ -76,6 +83,36 @@ def test_what_is_there_already_is_not_made_again(tmp_path):
     before = digests(folder)
     assert not generate('prw', 'tiny', 0, folder)
     assert digests(folder) == before
+
+
+def test_a_set_from_before_a_knob_existed_is_still_the_same(tmp_path):
+    folder = write_marker(tmp_path / 'set')
+    marker = json.loads((folder / 'synthetic.json').read_text())
+    del marker['knobs']['groups'], marker['scenes']
+    (folder / 'synthetic.json').write_text(json.dumps(marker))
+    assert not generate('prw', 'tiny', 0, folder)
+
+
+def test_plain_scenes_are_not_taken_for_crowded_ones(tmp_path):
+    folder = write_marker(tmp_path / 'set')
+    with pytest.raises(ExistsError, match='scenes plain instead of crowded'):
+        generate('prw', 'tiny', 0, folder, scenes='crowded')
+
+
+def test_nobody_of_a_drawn_picture_is_hidden_more_than_allowed(tmp_path):
+    knobs = replace(Knobs(), least_visible=0.8, occluders=3.0)
+    picture = Picture('a.jpg', 320, 240, (UNLABELED,) * 4)
+    drawn = [
+        draw_picture(0, knobs, tmp_path, (index, picture))
+        for index in range(6)
+    ]
+    assert min(some.visible.min() for some in drawn) >= 0.8
+    freely = replace(knobs, least_visible=0.0)
+    drawn = [
+        draw_picture(0, freely, tmp_path, (index, picture))
+        for index in range(6)
+    ]
+    assert min(some.visible.min() for some in drawn) < 0.8
 
 
 def test_another_set_is_refused_by_what_differs(tmp_path):

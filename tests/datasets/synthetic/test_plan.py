@@ -140,6 +140,19 @@ def test_who_is_searched_for_is_never_trained_on(layout, size):
     assert {k for k, _ in plan.queries} <= set(plan.test)
 
 
+@pytest.mark.parametrize('size', ['tiny', 'small'])
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_crowded_sets_train_on_fewer_pictures_of_more_people(layout, size):
+    planner, writer = LAYOUTS[layout]
+    plain = writer.counts_of(plan_of(layout, size))
+    crowded = planner.make_plan(planner.CROWDED_SIZES[size], 0)
+    counts = writer.counts_of(crowded)
+    assert counts['images/train'] <= plain['images/train'] / 2
+    for half in ('train', 'test'):
+        people = counts[f'boxes/{half}'] / counts[f'images/{half}']
+        assert people > 1.5 * plain[f'boxes/{half}'] / plain[f'images/{half}']
+
+
 @pytest.mark.parametrize('layout', LAYOUTS)
 def test_small_sets_fill_a_picture_with_a_few_people(layout):
     plan = plan_of(layout, 'tiny')

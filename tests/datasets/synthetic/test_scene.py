@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from mmps.datasets.synthetic.knobs import Knobs
+from mmps.datasets.synthetic.knobs import SCENES, Knobs
 from mmps.datasets.synthetic.look import (
     look_of_identity,
     look_of_stranger,
@@ -141,3 +143,44 @@ def test_pictures_may_have_any_size_and_nobody():
     assert empty.image.shape == (120, 160, 3)
     assert empty.bboxes.shape == (0, 4)
     assert empty.visible.shape == (0,)
+
+
+def pixels_of(knobs, seeds=range(8), people=8):
+    """Boxes' heights and visible shares of some scenes."""
+    found = [scene(seed, people, knobs=knobs) for seed in seeds]
+    return (
+        np.concatenate([some.bboxes[:, 3] for some in found]),
+        np.concatenate([some.visible for some in found]),
+    )
+
+
+def test_people_of_crowded_scenes_are_smaller_and_hidden_more():
+    high, visible = pixels_of(KNOBS)
+    small, hidden = pixels_of(SCENES['crowded'])
+    assert np.median(small) < 0.75 * np.median(high)
+    assert hidden.mean() < visible.mean()
+
+
+def test_people_of_a_group_stand_beside_one_another():
+    alone = replace(KNOBS, close_up=0, max_cover=1.0)
+
+    def nearest(knobs):
+        gaps = []
+        for seed in range(8):
+            x, _, w, h = scene(seed, 6, knobs=knobs).bboxes.T.astype(float)
+            apart = np.abs((x + w / 2)[:, None] - (x + w / 2)) / w
+            apart[np.abs(h[:, None] / h - 1) > 0.2] = np.inf  # not as far off
+            np.fill_diagonal(apart, np.inf)
+            gaps.extend(apart.min(axis=1))
+        return np.mean(np.array(gaps) < 1.6)
+
+    assert nearest(replace(alone, groups=1.0)) > 0.6
+    assert nearest(alone) < 0.4
+
+
+def test_dusk_takes_light_and_leaves_the_picture():
+    plain, dusk = (scene(3, knobs=replace(KNOBS, dusk=d)) for d in (0, 1))
+    assert np.array_equal(plain.bboxes, dusk.bboxes)
+    ratio = dusk.image.mean() / plain.image.mean()
+    assert 0.35 < ratio < 0.75
+    assert np.corrcoef(plain.image.ravel(), dusk.image.ravel())[0, 1] > 0.9
