@@ -82,8 +82,9 @@ def run_training(
     cfg: Config,
     *,
     resume: str | None = None,
-    amp: bool = False,
+    amp: bool | str = False,
     auto_scale_lr: bool = False,
+    accumulate: int = 1,
 ) -> None:
     """Train.
 
@@ -92,16 +93,23 @@ def run_training(
         resume: A checkpoint to go on from, or 'auto' for the newest intact
             one of the work_dir; if there is none, the run starts anew, from
             the config's ``load_from`` if it has one.
-        amp: Mixed precision: float16 on a GPU, bfloat16 on a CPU.
+        amp: Mixed precision: 'fp16', 'bf16', or True: float16 on a GPU,
+            bfloat16 on a CPU.
         auto_scale_lr: Multiply the learning rate by the number of samples per
-            iteration (images, or pairs of a query-guided network) over the
+            update (images, or pairs of a query-guided network) over the
             config's ``auto_scale_lr.base_batch_size``.
+        accumulate: Iterations whose gradients are averaged before an update.
 
     Raises:
+        ValueError: ``accumulate`` below 1, or a base batch size is missing.
         mmps.engine.Interrupted: A signal stopped the run; call its ``leave``.
     """
     if amp:
-        enable_amp(cfg)
+        enable_amp(cfg, 'auto' if amp is True else amp)
+    if accumulate < 1:
+        raise ValueError(f'--accumulate must be at least 1, got {accumulate}')
+    if accumulate > 1:
+        cfg.optim_wrapper.accumulative_counts = accumulate
     if auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise ValueError(
@@ -109,6 +117,7 @@ def run_training(
                 'config: the batch size that its learning rate was set for'
             )
         cfg.auto_scale_lr.enable = True
+        cfg.auto_scale_lr.base_batch_size /= accumulate
     if resume is not None:
         cfg.resume = True
         if resume == 'auto':  # SafeCheckpointHook starts there if need be

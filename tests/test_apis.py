@@ -51,6 +51,18 @@ def test_scaling_needs_to_know_the_batch_of_the_learning_rate():
         run_training(cfg, auto_scale_lr=True)
 
 
+def test_accumulated_gradients_count_as_one_batch(monkeypatch):
+    monkeypatch.setattr('mmps.apis._train', lambda cfg: None)
+    cfg = load_config(CONFIG)
+    batch = cfg.auto_scale_lr.base_batch_size
+    run_training(cfg, accumulate=4, auto_scale_lr=True)
+    assert cfg.optim_wrapper.accumulative_counts == 4
+    # four iterations of one image are a batch of four
+    assert cfg.auto_scale_lr.base_batch_size == batch / 4
+    with pytest.raises(ValueError, match='--accumulate must be at least 1'):
+        run_training(load_config(CONFIG), accumulate=0)
+
+
 @pytest.fixture
 def started(monkeypatch):
     """Configs that would have been run."""

@@ -22,7 +22,7 @@ CONFIGS = sorted(p for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
 NAME = re.compile(
     r'(?P<method>det|oim|qeeps)_r(?P<depth>18|50)(_det(?P<det>50))?'
     r'(_(?P<table>oim18|oim50|qeeps50))?(_w(?P<weight>0\.\d))?'
-    r'(?P<data>|_prw|_synth|_tiny)'
+    r'(?P<data>|_prw|_900|_synth|_tiny|_crowded)'
 )
 #: distilled rows of Tables 1, 2 and 3 of Munjal et al., 2019
 DISTILLED = {
@@ -37,7 +37,9 @@ DISTILLED = {
 DATA = {
     '': (5532, 5000, (1000, 600)),
     '_prw': (483, 500, (1500, 900)),
+    '_900': (5532, 5000, (1500, 900)),
     '_synth': (150, 500, (320, 240)),
+    '_crowded': (100, 500, (320, 240)),
     '_tiny': (80, 500, (320, 240)),
 }
 #: what a query-guided network is tested on; None is every protocol

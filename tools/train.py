@@ -32,13 +32,24 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--amp',
-        action='store_true',
-        help='mixed precision: float16 on a GPU, bfloat16 on a CPU',
+        nargs='?',
+        const='auto',
+        choices=['auto', 'fp16', 'bf16'],
+        help='mixed precision; without a value float16 on a GPU, bfloat16 on '
+        'a CPU',
+    )
+    parser.add_argument(
+        '--accumulate',
+        type=int,
+        default=1,
+        metavar='N',
+        help='update once in N iterations: N times the batch in the memory '
+        'of one [1]',
     )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate with the number of images per step',
+        help='scale the learning rate with the number of images per update',
     )
     parser.add_argument(
         '--cfg-options',
@@ -76,8 +87,9 @@ def main() -> None:
         run_training(
             cfg,
             resume=args.resume,
-            amp=args.amp,
+            amp=args.amp or False,
             auto_scale_lr=args.auto_scale_lr,
+            accumulate=args.accumulate,
         )
     except Interrupted as stop:
         stop.leave()

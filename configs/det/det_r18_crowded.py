@@ -7,9 +7,8 @@ _base_ = [
 ]
 
 # people are 25 to 137 pixels high
-model = dict(
-    rpn_head=dict(anchor_generator=dict(scales=[1.0, 1.6, 2.4, 3.6, 5.4]))
-)
+anchors = dict(scales=[1.0, 1.6, 2.4, 3.6, 5.4])
+model = dict(rpn_head=dict(anchor_generator=anchors))
 # no embeddings: detection figures alone
 val_evaluator = dict(protocols=[])
 test_evaluator = val_evaluator

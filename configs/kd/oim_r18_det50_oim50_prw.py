@@ -5,6 +5,6 @@ model = dict(
     distiller=dict(
         type='KnowledgeDistiller',
         teacher='configs/det/det_r50_prw.py',
-        checkpoint='work_dirs/det_r50_prw/epoch_20.pth',
+        checkpoint='work_dirs/det_r50_prw/epoch_18.pth',
     )
 )

@@ -2,5 +2,5 @@
 _base_ = '../oim/oim_r18_w0.1_prw.py'
 
 custom_hooks = [
-    dict(type='FrozenLUTHook', teacher='work_dirs/oim_r50_prw/epoch_20.pth')
+    dict(type='FrozenLUTHook', teacher='work_dirs/oim_r50_prw/epoch_18.pth')
 ]

@@ -6,4 +6,4 @@ custom_hooks = [
     dict(type='FrozenLUTHook', teacher='work_dirs/qeeps_r50_prw/epoch_2.pth')
 ]
 # This project's choice: a start that has learnt against this very table.
-load_from = 'work_dirs/oim_r50_qeeps50_prw/epoch_20.pth'
+load_from = 'work_dirs/oim_r50_qeeps50_prw/epoch_18.pth'

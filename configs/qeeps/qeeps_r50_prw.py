@@ -9,6 +9,6 @@ _base_ = [
 model = dict(
     roi_head=dict(oim_head=dict(loss_oim=dict(num_ids=483, queue_size=500)))
 )
-load_from = 'work_dirs/oim_r50_prw/epoch_20.pth'
+load_from = 'work_dirs/oim_r50_prw/epoch_18.pth'
 # batches of 2 pairs at the same learning rate: this project's choice
 auto_scale_lr = dict(base_batch_size=2)

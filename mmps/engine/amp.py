@@ -9,6 +9,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner.amp import autocast
 from torch import nn
 
+AMP_DTYPES = ('auto', 'fp16', 'bf16')
+
 
 @OPTIM_WRAPPERS.register_module()
 class CPUAmpOptimWrapper(OptimWrapper):
@@ -25,11 +27,25 @@ class CPUAmpOptimWrapper(OptimWrapper):
             yield
 
 
-def enable_amp(cfg) -> None:
+def enable_amp(cfg, dtype: str = 'auto') -> None:
     """Switch a config's ``optim_wrapper`` to mixed precision, in place.
 
-    float16 with a dynamic loss scale on a GPU, bfloat16 on a CPU.
+    Args:
+        cfg: The config.
+        dtype: 'fp16' with a dynamic loss scale, GPU only; 'bf16', whose
+            range needs no scale; 'auto': fp16 on a GPU, bf16 on a CPU.
+
+    Raises:
+        ValueError: An unknown dtype, float16 without a GPU, or another kind
+            of ``optim_wrapper``.
     """
+    if dtype not in AMP_DTYPES:
+        raise ValueError(f'--amp is one of {AMP_DTYPES}, got {dtype!r}')
+    gpu = torch.cuda.is_available()
+    if dtype == 'fp16' and not gpu:
+        raise ValueError(
+            '--amp fp16 needs a GPU, and none is there; on a CPU: --amp bf16'
+        )
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if kind in ('AmpOptimWrapper', 'CPUAmpOptimWrapper'):
         return
@@ -38,8 +54,12 @@ def enable_amp(cfg) -> None:
             f'optim_wrapper.type is {kind!r}: only OptimWrapper can be '
             'switched to mixed precision'
         )
-    if torch.cuda.is_available():
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    else:
+    if not gpu:
         cfg.optim_wrapper.type = 'CPUAmpOptimWrapper'
+        return
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    if dtype == 'bf16':
+        cfg.optim_wrapper.dtype = 'bfloat16'
+        cfg.optim_wrapper.loss_scale = 1.0
+    else:
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')

@@ -1,11 +1,13 @@
 """conv5 of a ResNet, run on every RoI (ClsIdenNet in the papers)."""
 
+import torch
 from mmdet.models.backbones import ResNet
 from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
 from mmdet.utils import ConfigType, OptMultiConfig
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 @MODELS.register_module()
@@ -24,6 +26,9 @@ class ResConv5(BaseModule):
         norm_cfg: Config of the normalisation layers.
         norm_eval: Whether BatchNorm keeps its statistics in training, which
             is MMDetection's default; Xiao et al. train them on RoIs.
+        with_cp: Whether activations are computed again in the backward pass
+            in place of being kept: less memory for more time. A BatchNorm
+            that trains counts each batch twice then.
         init_cfg: How weights start; by default as mmdet's ``ResNet``, every
             block as the identity.
     """
@@ -35,6 +40,7 @@ class ResConv5(BaseModule):
         style: str = 'pytorch',
         norm_cfg: ConfigType = dict(type='BN', requires_grad=True),  # noqa: B006
         norm_eval: bool = True,
+        with_cp: bool = False,
         init_cfg: OptMultiConfig = None,
     ) -> None:
         block, num_blocks = ResNet.arch_settings[depth]
@@ -49,7 +55,7 @@ class ResConv5(BaseModule):
                 type='Constant', val=0, override=dict(name=last)
             )
         super().__init__(init_cfg)
-        self.norm_eval = norm_eval
+        self.norm_eval, self.with_cp = norm_eval, with_cp
         self.in_channels = 4 * base_channels * block.expansion
         self.out_channels = 8 * base_channels * block.expansion
         self.layer4 = ResLayer(
@@ -65,7 +71,11 @@ class ResConv5(BaseModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """(R, 4 * width, h, w) to (R, 8 * width, ceil(h / 2), ceil(w / 2))."""
-        return self.layer4(x)
+        if not (self.with_cp and torch.is_grad_enabled()):
+            return self.layer4(x)
+        for block in self.layer4:
+            x = checkpoint(block, x, use_reentrant=False)
+        return x
 
     def train(self, mode: bool = True) -> 'ResConv5':
         """Switch the mode; BatchNorm stays in eval mode with norm_eval."""

@@ -72,10 +72,9 @@ class Entry:
 
     @property
     def train_command(self) -> str:
-        """What trains it."""
-        if self.name.endswith(_DRAWN):
-            return f'python tools/train.py {self.config} --amp'
-        return f'tools/dist_train.sh {self.config} 8 --auto-scale-lr'
+        """What trains it, in the setting that its config is written for."""
+        amp = ' --amp' if self.name.endswith(_DRAWN) else ''
+        return f'python tools/train.py {self.config}{amp}'
 
     @property
     def test_command(self) -> str:

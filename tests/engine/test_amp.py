@@ -25,6 +25,29 @@ def test_the_wrapper_follows_the_device(gpu, expected, monkeypatch):
     assert ('loss_scale' in cfg.optim_wrapper) == gpu
 
 
+@pytest.mark.parametrize('gpu', [False, True])
+def test_bfloat16_needs_no_loss_scale(gpu, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
+    cfg = config(type='OptimWrapper')
+    enable_amp(cfg, 'bf16')
+    if gpu:
+        assert cfg.optim_wrapper == dict(
+            type='AmpOptimWrapper', dtype='bfloat16', loss_scale=1.0
+        )
+    else:
+        assert cfg.optim_wrapper == dict(type='CPUAmpOptimWrapper')
+
+
+@pytest.mark.parametrize(
+    ('dtype', 'message'),
+    [('fp16', 'needs a GPU'), ('half', "one of .*'bf16'.*got 'half'")],
+)
+def test_what_cannot_be_had_is_refused(dtype, message, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(ValueError, match=message):
+        enable_amp(config(type='OptimWrapper'), dtype)
+
+
 def test_other_wrappers_are_refused():
     with pytest.raises(ValueError, match="'ApexOptimWrapper'"):
         enable_amp(config(type='ApexOptimWrapper'))

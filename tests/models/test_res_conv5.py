@@ -41,3 +41,23 @@ def test_blocks_start_as_the_identity(depth, last):
     for block in head.layer4:
         assert not getattr(block, last).weight.any()
         assert (block.bn1.weight == 1).all()
+
+
+def test_activations_may_be_computed_again():
+    head = ResConv5(18, base_channels=8).train()
+    again = ResConv5(18, base_channels=8, with_cp=True).train()
+    again.load_state_dict(head.state_dict())
+    runs = [0, 0]
+    for k, net in enumerate((head, again)):
+        net.layer4[0].conv1.register_forward_hook(
+            lambda *_, k=k: runs.__setitem__(k, runs[k] + 1)
+        )
+    x = torch.randn(2, 32, 6, 6)
+    grads = []
+    for net in (head, again):
+        inputs = x.clone().requires_grad_()
+        net(inputs).square().sum().backward()
+        grads.append([inputs.grad, *(p.grad for p in net.parameters())])
+    assert runs == [1, 2]
+    for plain, recomputed in zip(*grads, strict=True):
+        torch.testing.assert_close(plain, recomputed)

@@ -230,7 +230,7 @@ def test_what_is_not_released_can_be_trained(find, what, index):
     with pytest.raises(CheckpointError, match=f'{what} not released') as error:
         find('zoo://oim_r50', index)
     assert str(error.value).startswith('zoo://oim_r50: its ')
-    command = 'tools/dist_train.sh configs/oim/oim_r50.py 8 --auto-scale-lr'
+    command = 'python tools/train.py configs/oim/oim_r50.py'
     assert str(error.value).endswith(f'Train it: {command}')
 
 

@@ -86,14 +86,8 @@ def test_an_unknown_name_suggests_near_ones(name, hint, tmp_path):
 @pytest.mark.parametrize(
     ('name', 'command'),
     [
-        (
-            'oim_r18',
-            'tools/dist_train.sh configs/oim/oim_r18.py 8 --auto-scale-lr',
-        ),
-        (
-            'oim_r18_prw',
-            'tools/dist_train.sh configs/oim/oim_r18_prw.py 8 --auto-scale-lr',
-        ),
+        ('oim_r18', 'python tools/train.py configs/oim/oim_r18.py'),
+        ('oim_r18_prw', 'python tools/train.py configs/oim/oim_r18_prw.py'),
         ('x_synth', 'python tools/train.py configs/oim/x_synth.py --amp'),
         ('x_tiny', 'python tools/train.py configs/oim/x_tiny.py --amp'),
     ],

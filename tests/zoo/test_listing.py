@@ -73,7 +73,7 @@ def test_details_are_all_that_is_known(index):
     assert f'log       {index.root}/weights/l.json' in lines
     assert 'ours      x, G50: mAP 1.5, top-1 2.5, top-5 9.0' in lines
     assert 'Commit: c25feef' in lines
-    assert 'train     tools/dist_train.sh configs/oim/both.py 8' in text
+    assert 'train     python tools/train.py configs/oim/both.py' in text
     assert 'test      python tools/test.py configs/oim/both.py zoo://both' in (
         lines
     )

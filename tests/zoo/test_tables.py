@@ -7,7 +7,7 @@ from mmps.zoo.tables import fill, pages
 
 from .small import entry, keys_of, make_default, write_zoo
 
-TRAIN = 'tools/dist_train.sh configs/oim/{}.py 8 --auto-scale-lr'
+TRAIN = 'python tools/train.py configs/oim/{}.py'
 
 
 def figures(data, **metrics):

@@ -1,0 +1,8 @@
+# CUHK-SYSU at the scale of PRW: shorter side 900, longer at most 1500.
+_base_ = './cuhk_sysu.py'
+
+_base_.train_pipeline[3].scale = (1500, 900)
+_base_.test_pipeline[2].scale = (1500, 900)
+train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
+test_dataloader = val_dataloader

@@ -1,0 +1,14 @@
+# OIM50 on the crowded synthetic scenes.
+_base_ = [
+    '../_base_/models/oim_r50_narrow.py',
+    '../_base_/datasets/synth_crowded.py',
+    '../_base_/schedules/crowded.py',
+    '../_base_/default_runtime.py',
+]
+
+# people are 25 to 137 pixels high
+anchors = dict(scales=[1.0, 1.6, 2.4, 3.6, 5.4])
+model = dict(
+    rpn_head=dict(anchor_generator=anchors),
+    roi_head=dict(oim_head=dict(loss_oim=dict(num_ids=100, queue_size=500))),
+)
