@@ -4,8 +4,8 @@
 
 Runs the real command, ``tools/train.py`` for one epoch, with one and with
 several OpenMP threads, which wait busily (the default) or asleep (passive),
-while none, one or two other processes calculate. The settings take turns; a step is the median of all
-steps of all rounds but the first ten of a run.
+while none, one or two other processes calculate. The settings take turns; a
+step is the median of all steps of all rounds but the first ten of a run.
 """
 
 import argparse
