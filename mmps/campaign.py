@@ -15,6 +15,8 @@ A plan is a YAML file:
       student:
         config: configs/kd/oim_r18_oim50_synth.py
         teacher: qeeps50         # of its FrozenLUTHook
+        random_table: true       # random rows in place of the teacher's
+        options: ["model.distiller.checkpoint={det50}"]  # weights of a run
     tables:
       ablation:
         a row's label: qeeps18
@@ -29,6 +31,7 @@ from the same seed.
 """
 
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -42,10 +45,13 @@ import yaml
 from scipy.stats import t as student
 
 from mmps.children import CHILDREN, STOPPED
+from mmps.distillation import random_table, read_table, write_table
 from mmps.evaluation.text_file import write_text
 
 TOOLS = Path(__file__).parents[1] / 'tools'
 _TEACHER = 'custom_hooks.0.teacher'
+#: A run whose weights stand in an option.
+_NAMED = re.compile(r'{(\w+)}')
 #: Stands in the folder of a run whose training is over.
 _TRAINED = 'trained.json'
 
@@ -59,18 +65,29 @@ class Run:
         config: Path.
         start: Run whose weights it starts from; None for the config's own.
         teacher: Run whose lookup table it learns against; the same.
+        random_table: Whether the teacher's rows are exchanged for random
+            ones, another set for every seed.
         seeds: It has these alone; None for all that are asked for.
-        options: KEY=VALUE of the training and the test.
+        options: KEY=VALUE of the training and the test; ``{NAME}`` is the
+            checkpoint of another run, which only training needs.
         test_options: Of the test alone.
+        test: Whether it is tested, or only there for others.
     """
 
     name: str
     config: str
     start: str | None = None
     teacher: str | None = None
+    random_table: bool = False
     seeds: tuple[int, ...] | None = None
     options: tuple[str, ...] = ()
     test_options: tuple[str, ...] = ()
+    test: bool = True
+
+    def others(self) -> list[str]:
+        """Runs that it builds on."""
+        named = _NAMED.findall(' '.join(self.options))
+        return [run for run in (self.start, self.teacher) if run] + named
 
     def seed_for(self, seed: int) -> int:
         """The seed of this run that a run of ``seed`` builds on."""
@@ -120,8 +137,13 @@ def read_plan(path: Path) -> Plan:
             for key, value in entry.items()
         }
         runs[name] = Run(name, **entry)
-        for other in (runs[name].start, runs[name].teacher):
-            if other is not None and other not in list(runs)[:-1]:
+        if runs[name].random_table and runs[name].teacher is None:
+            raise ValueError(
+                f'{path}: run {name} has random_table but no teacher, whose '
+                'people the rows are for'
+            )
+        for other in runs[name].others():
+            if other not in list(runs)[:-1]:
                 raise ValueError(
                     f'{path}: run {name} builds on {other!r}, which is not '
                     'above it'
@@ -187,8 +209,9 @@ class Campaign:
             if (only is None or name in only) and run.seed_for(seed) == seed
         ]
         for number, (name, seed) in enumerate(tasks, 1):
-            if not test:
-                print(f'[{number}/{len(tasks)}] {self.weights(name, seed)}')
+            if not (test and runs[name].test):
+                weights = self.weights(name, seed)
+                print(f'[{number}/{len(tasks)}] {weights}', flush=True)
                 continue
             result = self.run(name, seed)
             figures = ', '.join(
@@ -238,7 +261,9 @@ class Campaign:
         trained = json.loads((folder / _TRAINED).read_text())
         begin = time.time()
         out = folder / 'result.json'
-        options = [*run.options, *run.test_options]
+        # whose weights it was trained with is no matter of the test
+        options = [o for o in run.options if not _NAMED.search(o)]
+        options += run.test_options
         call(
             *('test.py', folder, run.config, str(weights)),
             *('--out', str(out)),
@@ -271,19 +296,22 @@ class Campaign:
         folder = self.work / f'{name}_seed{seed}'
         done = folder / _TRAINED
         if not done.exists():
+
+            def named(found: re.Match) -> str:
+                return str(self._other(found[1], seed))
+
             options = [
                 f'randomness.seed={seed}',
                 'train_cfg.val_begin=100000',  # the test comes on its own
-                *run.options,
+                *(_NAMED.sub(named, option) for option in run.options),
             ]
-            for key, other in (
-                ('load_from', run.start),
-                (_TEACHER, run.teacher),
-            ):
-                if other is not None:
-                    other_seed = self.plan.runs[other].seed_for(seed)
-                    checkpoint = self.weights(other, other_seed).resolve()
-                    options.append(f'{key}={checkpoint}')
+            if run.start is not None:
+                options.append(f'load_from={self._other(run.start, seed)}')
+            if run.teacher is not None:
+                teacher = self._other(run.teacher, seed)
+                if run.random_table:
+                    teacher = _random_table(teacher, folder, seed)
+                options.append(f'{_TEACHER}={teacher}')
             begin = time.time()
             call(
                 *('train.py', folder, run.config, '--resume'),
@@ -298,6 +326,19 @@ class Campaign:
             )
             write_text(done, json.dumps(trained) + '\n')
         return folder / json.loads(done.read_text())['checkpoint']
+
+    def _other(self, name: str, seed: int) -> Path:
+        """Checkpoint of what a run of ``seed`` builds on."""
+        other_seed = self.plan.runs[name].seed_for(seed)
+        return self.weights(name, other_seed).resolve()
+
+
+def _random_table(teacher: Path, folder: Path, seed: int) -> Path:
+    """Write random rows for a teacher's people."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder.resolve() / 'random_lut.pth'
+    write_table(random_table(read_table(teacher), seed), path)
+    return path
 
 
 def call(tool: str, work: Path, *arguments: str) -> None:

@@ -1,6 +1,8 @@
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 
 from mmps import campaign
 from mmps.campaign import (
@@ -12,6 +14,7 @@ from mmps.campaign import (
     spread,
     table,
 )
+from mmps.distillation import IdentityTable, read_table
 
 PLAN = """
 protocols: [G50]
@@ -27,6 +30,7 @@ runs:
   student:
     config: student.py
     teacher: pairs
+    options: ["model.distiller.checkpoint={start}"]
 tables:
   of pairs:
     the start: start
@@ -92,6 +96,8 @@ def test_a_plan_is_read(plan):
         ('teacher: pairs', 'teachr: pairs', r"student has unknown \['teachr'"),
         ('teacher: pairs', 'teacher: later', "'later', which is not above"),
         ('teacher: pairs', 'teacher: student', 'which is not above'),
+        ('{start}', '{stop}', "'stop', which is not above"),
+        ('teacher: pairs', 'random_table: true', 'student .* no teacher'),
         ('with pairs: pairs', 'x: pair', r"shows unknown runs \['pair'"),
         ('tables:', 'table:', r"unknown \['table'"),
     ],
@@ -127,9 +133,36 @@ def test_a_run_starts_from_and_learns_from_others(plan, calls, tmp_path):
     assert calls.options('test.py', 'pairs_seed1') == ('a.b=1', 't=2')
     teacher = f'custom_hooks.0.teacher={work}/pairs_seed1/epoch_2.pth'
     assert teacher in calls.options('train.py', 'student_seed1')
+    detector = f'model.distiller.checkpoint={work}/start_seed0/epoch_2.pth'
+    assert detector in calls.options('train.py', 'student_seed1')
+    test = next(c for c in calls if c[:2] == ('test.py', 'student_seed1'))
+    assert '--cfg-options' not in test
     assert all('--amp' in c for c in calls if c[0] == 'train.py')
     test = next(c for c in calls if c[:2] == ('test.py', 'start_seed0'))
     assert test[2:4] == ('start.py', f'{work}/start_seed0/epoch_2.pth')
+
+
+def test_a_control_learns_against_random_rows(tmp_path, calls, monkeypatch):
+    file = tmp_path / 'plan.yml'
+    file.write_text(
+        PLAN.replace('teacher: pairs', 'teacher: pairs\n    random_table: yes')
+    )
+    rows = torch.eye(3)
+    taught = IdentityTable(rows, ('a', 'b', 'c'), 'epoch_2.pth', 'drawn')
+    read = []
+    monkeypatch.setattr(
+        campaign, 'read_table', lambda path: read.append(path) or taught
+    )
+    make(read_plan(file), tmp_path).run_all([0, 1])
+    work = tmp_path / 'work'
+    assert read == [work / f'pairs_seed{i}/epoch_2.pth' for i in (0, 1)]
+    tables = [work / f'student_seed{i}/random_lut.pth' for i in (0, 1)]
+    one, other = map(read_table, tables)
+    assert one.names == other.names == taught.names
+    assert not torch.allclose(one.rows, other.rows)
+    for seed, path in enumerate(tables):
+        options = calls.options('train.py', f'student_seed{seed}')
+        assert f'custom_hooks.0.teacher={path}' in options
 
 
 def test_what_is_done_is_not_repeated(plan, calls, tmp_path):
@@ -145,6 +178,14 @@ def test_training_can_come_first(plan, calls, tmp_path):
     calls.clear()
     make(plan, tmp_path).run_all([0])
     assert [c[0] for c in calls] == ['test.py'] * 3
+
+
+def test_a_run_may_be_there_for_others_alone(plan, calls, tmp_path):
+    plan.runs['pairs'] = replace(plan.runs['pairs'], test=False)
+    make(plan, tmp_path).run_all([0])
+    tested = [c[1] for c in calls if c[0] == 'test.py']
+    assert tested == ['start_seed0', 'student_seed0']
+    assert len(calls) == 5
 
 
 def test_lost_weights_are_trained_again_for_who_needs_them(

@@ -3,11 +3,13 @@
 python tools/lut.py extract work_dirs/oim_r50/epoch_20.pth oim_r50_lut.pth
 python tools/lut.py compute configs/oim/oim_r50.py CHECKPOINT oim_r50_lut.pth
 python tools/lut.py info oim_r50_lut.pth
+python tools/lut.py random oim_r50_lut.pth random_lut.pth --seed 0
 
 `extract` copies the table that OIM has kept while training, `compute` takes
 the normalised mean embedding of every identity over the training boxes, for
 teachers without such a table. Either file, or the checkpoint itself, goes
-into `FrozenLUTHook(teacher=...)`.
+into `FrozenLUTHook(teacher=...)`. `random` puts random rows in place of a
+table's: the control of an experiment.
 """
 
 import argparse
@@ -33,7 +35,10 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='override the config',
     )
-    for command in (extract, compute):
+    random = commands.add_parser('random', help='random rows, same people')
+    random.add_argument('checkpoint', help='table file or checkpoint, or URL')
+    random.add_argument('--seed', type=int, default=0, help='[%(default)s]')
+    for command in (extract, compute, random):
         command.add_argument('out', help='table file, ends in .pth')
         command.add_argument(
             '--half', action='store_true', help='float16: half the size'
@@ -49,7 +54,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mmps.apis import load_config, parse_options, table_of
-    from mmps.distillation import read_table, write_table
+    from mmps.distillation import random_table, read_table, write_table
     from mmps.distillation.lut import describe
 
     if args.command == 'info':
@@ -57,6 +62,8 @@ def main() -> None:
         return
     if args.command == 'extract':
         table = read_table(args.checkpoint)
+    elif args.command == 'random':
+        table = random_table(read_table(args.checkpoint), args.seed)
     else:
         cfg = load_config(
             args.config,

@@ -9,7 +9,7 @@ from .distiller_hook import DistillerHook
 from .frozen_lut_hook import FrozenLUTHook
 from .kd_losses import BoundedBoxLoss, HintLoss, SoftCrossEntropyLoss
 from .knowledge_distiller import KnowledgeDistiller
-from .lut import IdentityTable, read_table, write_table
+from .lut import IdentityTable, random_table, read_table, write_table
 from .mean_table import compute_table, embeddings_of_people
 from .teacher import Teacher
 
@@ -24,6 +24,7 @@ __all__ = [
     'Teacher',
     'compute_table',
     'embeddings_of_people',
+    'random_table',
     'read_table',
     'write_table',
 ]

@@ -156,6 +156,26 @@ def read_table(source: str | Path) -> IdentityTable:
     return table
 
 
+def random_table(table: IdentityTable, seed: int) -> IdentityTable:
+    """Rows of random directions for the same people.
+
+    The control of an experiment with KD_reid: what a student gains from it
+    does not come from what the teacher knows of anybody.
+
+    Args:
+        table: Whose people and size of rows it has.
+        seed: Of the directions, which are uniform on the sphere.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randn(table.rows.shape, generator=generator)
+    return IdentityTable(
+        F.normalize(rows, dim=1),
+        table.names,
+        table.source,
+        f'random rows, seed {seed}',
+    )
+
+
 def write_table(
     table: IdentityTable, path: str | Path, half: bool = False
 ) -> None:

@@ -442,6 +442,24 @@ class TestTool:
             assert again.splitlines()[-7:] == text.splitlines()[-8:-1]
         assert sizes[1] < 0.6 * sizes[0]
 
+    def test_it_writes_random_rows_for_the_same_people(self, tool, tmp_path):
+        names = [f'p{i}' for i in range(50)]
+        source = save(
+            tmp_path / 'epoch_3.pth', state_of(rows_of(50, 64), names)
+        )
+        tables = []
+        for number, seed in enumerate((0, 0, 1)):
+            path = tmp_path / f'{number}.pth'
+            text = tool('random', source, path, '--seed', seed)
+            assert f'origin      random rows, seed {seed}' in text
+            tables.append(read_table(path))
+        assert {table.names for table in tables} == {tuple(names)}
+        first, again, other = (table.rows for table in tables)
+        assert torch.equal(first, again)
+        # cosines of random directions have a deviation of 1 / sqrt(64)
+        for one in (other, read_table(source).normalised()):
+            assert (first * one).sum(dim=1).abs().max() < 6 / 8
+
     def test_a_bad_table_is_not_extracted(self, tool, tmp_path):
         rows = rows_of()
         rows[1] = 0
