@@ -4,7 +4,7 @@ _base_ = '../oim/oim_r18_crowded.py'
 model = dict(
     distiller=dict(
         type='KnowledgeDistiller',
-        teacher='configs/det/det_r50_crowded.py',
-        checkpoint='zoo://det_r50_crowded',
+        teacher='configs/det/det_r50_crowded_3x.py',
+        checkpoint='zoo://det_r50_crowded_3x',
     )
 )

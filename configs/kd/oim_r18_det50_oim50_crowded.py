@@ -5,7 +5,7 @@ _base_ = './oim_r18_oim50_crowded.py'
 model = dict(
     distiller=dict(
         type='KnowledgeDistiller',
-        teacher='configs/det/det_r50_crowded.py',
-        checkpoint='zoo://det_r50_crowded',
+        teacher='configs/det/det_r50_crowded_3x.py',
+        checkpoint='zoo://det_r50_crowded_3x',
     )
 )

@@ -13,4 +13,4 @@ model = dict(
     roi_head=dict(oim_head=dict(loss_oim=dict(num_ids=100, queue_size=500))),
 )
 train_dataloader = dict(dataset=dict(num_pairs=800))
-load_from = 'work_dirs/oim_r50_crowded/epoch_20.pth'
+load_from = 'work_dirs/oim_r50_crowded_3x/epoch_60.pth'
