@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-# people are 25 to 137 pixels high
+# people are 34 to 144 pixels high
 anchors = dict(scales=[1.0, 1.6, 2.4, 3.6, 5.4])
 model = dict(
     rpn_head=dict(anchor_generator=anchors),

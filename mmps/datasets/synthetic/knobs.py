@@ -65,7 +65,7 @@ class Knobs:
 SCENES = {
     'plain': Knobs(),
     'crowded': Knobs(
-        heights=(0.11, 0.55),
+        heights=(0.14, 0.6),
         max_cover=0.6,
         occluders=2.5,
         gain=0.2,
