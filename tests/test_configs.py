@@ -43,7 +43,13 @@ DATA = {
     '_tiny': (80, 500, (320, 240)),
 }
 #: what a query-guided network is tested on; None is every protocol
-SEARCHED = {'': ['G100'], '_prw': ['mini'], '_synth': None, '_tiny': None}
+SEARCHED = {
+    '': ['G100'],
+    '_prw': ['mini'],
+    **dict.fromkeys(('_synth', '_crowded', '_tiny')),
+}
+#: what the name of a teacher ends in, that was trained longer than a student
+LONGER = {'_crowded': '_3x'}
 #: its weights that the network it starts from does not have
 GUIDED = (
     *('backbone.gates.', 'rpn_head.gate.', 'rpn_head.qrpn_'),
@@ -79,7 +85,8 @@ def start_of(path):
     weight = '_w0.3' if name['data'] == '_tiny' else ''
     if name['table']:  # one that has learnt against the same table
         weight = f'_{name["table"]}'
-    return trained(f'oim_r{name["depth"]}{weight}{name["data"]}')
+    data = name['data'] + LONGER.get(name['data'], '')
+    return trained(f'oim_r{name["depth"]}{weight}{data}')
 
 
 @pytest.fixture(params=CONFIGS, ids=lambda p: p.stem)
@@ -141,14 +148,18 @@ def test_a_distilled_student_has_the_teachers_of_its_name(path):
     assert (distiller is not None) == bool(name['det'])
     assert hooks == (['FrozenLUTHook'] if name['table'] else [])
     data = name['data']
+    longer = LONGER.get(data, '')
     if name['det']:
-        teacher = f'det_r{name["det"]}{data}'
+        teacher = f'det_r{name["det"]}{data}{longer}'
         assert distiller.teacher == f'configs/det/{teacher}.py'
         _, checkpoint = trained(teacher)
+        if data == '_crowded':
+            checkpoint = f'zoo://{teacher}'
+            assert load_index().find(teacher).weights
         assert distiller.checkpoint == checkpoint
     if name['table'] and data != '_tiny':
         method, depth = re.fullmatch(r'(\D+)(\d+)', name['table']).groups()
-        name = f'{method}_r{depth}{data}'
+        name = f'{method}_r{depth}{data}{longer}'
         teacher, checkpoint = trained(name)
         assert teacher.model.backbone.depth == int(depth)
         if load_index().find(name).table:

@@ -1,7 +1,13 @@
 """The same running statistics of BatchNorm on every process."""
 
+import torch
 from mmdet.registry import HOOKS
-from mmengine.dist import all_reduce_params
+from mmengine.dist import (
+    all_gather,
+    all_reduce_params,
+    get_rank,
+    get_world_size,
+)
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -19,6 +25,11 @@ class AverageBatchNormHook(Hook):
     and before a checkpoint within an epoch. All processes go on from the
     average, which is what a resumed run reads.
 
+    Where a signal stops a run there would have been no average, so a resumed
+    one goes on with each process' own: ``interrupted.pth`` has them in the
+    entry ``batch_norm_of_ranks`` (processes, numbers), beside the averages in
+    its weights. With another number of processes it goes on with these.
+
     The variance is the mean of the variances, without the variance between
     the means: BatchNorm keeps an average of the variances *within* batches,
     and in training each process has divided by that of its own batch.
@@ -33,6 +44,26 @@ class AverageBatchNormHook(Hook):
 
     def __init__(self) -> None:
         self._trained = False
+        # one row for each process: to be saved, and as they were resumed
+        self._of_ranks: Tensor | None = None
+        self._resumed: Tensor | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep the rows of an interrupted run."""
+        if runner._resume:
+            self._resumed = checkpoint.get('batch_norm_of_ranks')
+
+    def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        """Go on with this process' row; the model is in train mode by now."""
+        rows, self._resumed = self._resumed, None
+        if rows is None or len(rows) != get_world_size():
+            return
+        statistics = _statistics(runner)
+        sizes = [statistic.numel() for statistic in statistics]
+        own = rows[get_rank()].split(sizes)
+        for statistic, values in zip(statistics, own, strict=True):
+            statistic.copy_(values.view_as(statistic))
+        self._trained = True
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Note that there is something to average."""
@@ -49,6 +80,21 @@ class AverageBatchNormHook(Hook):
     def before_saving(self, runner: Runner) -> None:
         """Average what was trained since; see ``SafeCheckpointHook``."""
         self._average(runner)
+
+    def before_interrupting(self, runner: Runner) -> None:
+        """Remember the rows, then average; see ``SafeCheckpointHook``."""
+        self._of_ranks = None
+        statistics = _statistics(runner) if self._trained else []
+        if statistics and get_world_size() > 1:
+            own = torch.cat([numbers.flatten() for numbers in statistics])
+            self._of_ranks = torch.stack(all_gather(own)).cpu()
+        self._average(runner)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the rows."""
+        rows, self._of_ranks = self._of_ranks, None
+        if rows is not None:
+            checkpoint['batch_norm_of_ranks'] = rows
 
     def _average(self, runner: Runner) -> None:
         # The average of equal numbers may differ from them in the last bit.

@@ -21,7 +21,8 @@ class SafeCheckpointHook(CheckpointHook):
     ``load_from`` takes the newest intact file of the work_dir; if there is
     none, the run starts from the config's ``start_from``, or anew. Hooks with
     a ``before_saving(runner)`` are called on all processes before a file is
-    written.
+    written, those with ``before_interrupting(runner)`` before
+    ``interrupted.pth``.
 
     With ``ResumableTrainLoop`` and ``StatelessSeedHook`` all of them resume
     bit for bit: those of whole epochs, those from within one
@@ -96,7 +97,7 @@ class SafeCheckpointHook(CheckpointHook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Refuse to start an epoch again that a checkpoint is within."""
-        meta, loop = checkpoint['meta'], runner._train_loop
+        meta, loop = checkpoint.get('meta', {}), runner._train_loop
         if (
             runner._resume
             and meta.get('batches_done')
@@ -118,7 +119,7 @@ class SafeCheckpointHook(CheckpointHook):
         Returns:
             Its path.
         """
-        runner.call_hook('before_saving')
+        runner.call_hook('before_interrupting')
         runner.save_checkpoint(
             self.out_dir,
             INTERRUPTED,
