@@ -23,6 +23,11 @@ A plan is a YAML file:
     differences:                 # seed by seed, with an interval
       what guidance brings:
         a row's label: [qeeps18, oim18_pairs]
+    sweeps:                      # pictures against lambda_oim
+      oim18:
+        detector: det18
+        curves:
+          no KD: {1.0: oim18, 0.1: oim18_w0.1}
 
 What a run gives is one small JSON file, kept where the plan says so that the
 next session goes on; a run whose file is there is not repeated. Weights stay
@@ -47,6 +52,7 @@ from scipy.stats import t as student
 from mmps.children import CHILDREN, STOPPED
 from mmps.distillation import random_table, read_table, write_table
 from mmps.evaluation.text_file import write_text
+from mmps.visualization import save_weight_sweep
 
 TOOLS = Path(__file__).parents[1] / 'tools'
 _TEACHER = 'custom_hooks.0.teacher'
@@ -106,12 +112,15 @@ class Plan:
         tables: Name -> label -> name of a run.
         differences: Name -> label -> names of a run and of what it is
             compared with.
+        sweeps: Name -> 'detector', a run, and 'curves': label -> lambda_oim
+            -> run.
     """
 
     runs: dict[str, Run]
     protocols: tuple[str, ...]
     tables: dict[str, dict[str, str]]
     differences: dict[str, dict[str, list[str]]]
+    sweeps: dict[str, dict]
 
 
 def read_plan(path: Path) -> Plan:
@@ -121,7 +130,7 @@ def read_plan(path: Path) -> Plan:
         ValueError: An unknown key or run, or a run before what it builds on.
     """
     content = yaml.safe_load(path.read_text())
-    unknown = content.keys() - {'protocols', 'runs', 'tables', 'differences'}
+    unknown = content.keys() - set(Plan.__dataclass_fields__)
     if unknown:
         raise ValueError(f'{path}: unknown {sorted(unknown)}')
     runs = {}
@@ -150,16 +159,23 @@ def read_plan(path: Path) -> Plan:
                 )
     tables = content.get('tables', {})
     differences = content.get('differences', {})
+    sweeps = content.get('sweeps', {})
     shown = {
         **{name: set(rows.values()) for name, rows in tables.items()},
         **{name: {*chain(*r.values())} for name, r in differences.items()},
+        **{
+            name: {sweep['detector'], *chain(*map(dict.values, curves))}
+            for name, sweep in sweeps.items()
+            for curves in [sweep['curves'].values()]
+        },
     }
     for table, names in shown.items():
         if missing := names - runs.keys():
             raise ValueError(
                 f'{path}: table {table} shows unknown runs {sorted(missing)}'
             )
-    return Plan(runs, tuple(content['protocols']), tables, differences)
+    protocols = tuple(content['protocols'])
+    return Plan(runs, protocols, tables, differences, sweeps)
 
 
 class Campaign:
@@ -240,6 +256,37 @@ class Campaign:
             lines = differences_table(results, protocols)
             parts.append(f'{title}\n\n{lines}')
         return '\n\n'.join(parts)
+
+    def draw(self, name: str, path: Path) -> None:
+        """Draw a sweep of what has been run so far, of the last protocol.
+
+        Raises:
+            ValueError: There is no such sweep, or nothing of it has been run.
+        """
+        if name not in self.plan.sweeps:
+            raise ValueError(
+                f'no sweep {name!r} in the plan, which has '
+                f'{list(self.plan.sweeps)}'
+            )
+        sweep = self.plan.sweeps[name]
+
+        def figures(run: str) -> list[dict]:
+            return [result['figures'] for result in self._results(run)]
+
+        curves = {
+            label: {weight: figures(run) for weight, run in runs.items()}
+            for label, runs in sweep['curves'].items()
+        }
+        curves = {
+            label: {weight: found for weight, found in points.items() if found}
+            for label, points in curves.items()
+        }
+        curves = {label: points for label, points in curves.items() if points}
+        if not curves:
+            raise ValueError(f'nothing of sweep {name} has been run yet')
+        save_weight_sweep(
+            curves, figures(sweep['detector']), self.plan.protocols[-1], path
+        )
 
     def _results(self, name: str) -> list[dict]:
         """What there is of a run, by seed."""

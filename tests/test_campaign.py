@@ -35,6 +35,12 @@ tables:
   of pairs:
     the start: start
     with pairs: pairs
+sweeps:
+  weights:
+    detector: start
+    curves:
+      no KD: {1.0: start, 0.1: pairs}
+      KD: {0.1: student}
 """
 FIGURES = {'G50/mAP': 0.5, 'G50/top-1': 0.75, 'G100/mAP': 0.1, 'det/AP': 0.9}
 
@@ -100,6 +106,8 @@ def test_a_plan_is_read(plan):
         ('teacher: pairs', 'random_table: true', 'student .* no teacher'),
         ('with pairs: pairs', 'x: pair', r"shows unknown runs \['pair'"),
         ('tables:', 'table:', r"unknown \['table'"),
+        ('0.1: student', '0.1: stud', r"weights shows unknown runs \['stud'"),
+        ('detector: start', 'detector: no', r"shows unknown runs \['no'"),
     ],
 )
 def test_a_mistake_in_a_plan_is_named(tmp_path, old, new, message):
@@ -291,3 +299,26 @@ def test_tables_show_what_is_there(plan, calls, tmp_path):
     assert lines[0] == 'of pairs'
     assert lines[-2].startswith('| the start | 0 | not run ')
     assert lines[-1].startswith('| with pairs | 2 | 50.0 ± 0.0 | 75.0 ± 0.0')
+
+
+def test_a_sweep_is_drawn_of_what_was_run(plan, calls, tmp_path, monkeypatch):
+    campaign_ = make(plan, tmp_path)
+    with pytest.raises(ValueError, match='nothing of sweep weights'):
+        campaign_.draw('weights', tmp_path / 'x.png')
+    with pytest.raises(ValueError, match=r"no sweep 'w' .* \['weights'\]"):
+        campaign_.draw('w', tmp_path / 'x.png')
+    campaign_.run_all([0], only=['start', 'pairs'])
+    drawn = []
+    monkeypatch.setattr(
+        campaign, 'save_weight_sweep', lambda *told: drawn.append(told)
+    )
+    campaign_.draw('weights', tmp_path / 'x.png')
+    figures = {'G50/mAP': 0.5, 'G50/top-1': 0.75, 'det/AP': 0.9}
+    assert drawn == [
+        (
+            {'no KD': {1.0: [figures], 0.1: [figures]}},
+            [figures],
+            'G50',
+            tmp_path / 'x.png',
+        )
+    ]

@@ -2,6 +2,8 @@
 
     python tools/campaign.py benchmarks/campaigns/qeeps_synth.yml --amp
     python tools/campaign.py benchmarks/campaigns/qeeps_synth.yml --tables
+    python tools/campaign.py benchmarks/campaigns/crowded.yml \\
+        --sweep oim18 --out fig1.png
 
 Results are kept beside the plan, one JSON file a run and seed, and are not
 repeated; weights and logs go to work_dirs. Interrupted runs are resumed:
@@ -37,7 +39,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--tables', action='store_true', help='print tables, run nothing'
     )
-    return parser.parse_args()
+    parser.add_argument(
+        '--sweep', metavar='NAME', help='draw one of what has been run'
+    )
+    parser.add_argument('--out', type=Path, help='its .png or .pdf')
+    args = parser.parse_args()
+    if (args.sweep is None) != (args.out is None):
+        parser.error('--sweep and --out belong together')
+    return args
 
 
 def main() -> None:
@@ -55,6 +64,13 @@ def main() -> None:
         args.results or args.plan.with_suffix(''),
         args.amp,
     )
+    if args.sweep:
+        try:
+            campaign.draw(args.sweep, args.out)
+        except ValueError as error:
+            raise SystemExit(f'campaign.py: {error}') from None
+        print(f'Picture: {args.out}')
+        return
     if not args.tables:
         with CHILDREN.handing_on_signals():
             campaign.run_all(args.seeds, args.only, test=not args.train_only)

@@ -94,46 +94,6 @@ def measure(point: tuple, args: argparse.Namespace) -> list[dict]:
     ]
 
 
-def draw(curves: dict, detector: list[dict], args: argparse.Namespace) -> None:
-    """Two panels: search mAP and detection AP, mean and range of seeds."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot as plt
-
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout='tight')
-    titles = {
-        f'{args.protocol}/mAP': f'search mAP at {args.protocol}',
-        'det/AP': 'detection AP',
-    }
-    for panel, (key, title) in zip(panels, titles.items(), strict=True):
-        for number, (label, points) in enumerate(curves.items()):
-            points = sorted(points, key=lambda point: point[0])
-            values = [[100 * r[key] for r in runs] for _, runs in points]
-            means = [statistics.mean(v) for v in values]
-            spread = [
-                [m - min(v) for m, v in zip(means, values, strict=True)],
-                [max(v) - m for m, v in zip(means, values, strict=True)],
-            ]
-            panel.errorbar(
-                [weight for weight, _ in points],
-                means,
-                yerr=spread if len(args.seeds) > 1 else None,
-                label=label,
-                marker='os^Dv'[number % 5],
-                capsize=3,
-            )
-        if detector and key == 'det/AP':
-            mean = statistics.mean(100 * result[key] for result in detector)
-            panel.axhline(mean, color='gray', ls='--', label='detector alone')
-        panel.set(xlabel='weight of the re-id loss, lambda_oim', title=title)
-        panel.set_ylabel('percent')
-        panel.grid(alpha=0.3)
-        panel.legend()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(args.out, dpi=120)
-
-
 def main() -> None:
     args = parse_args()
     if args.jobs > 1:  # one core each, unless told otherwise
@@ -143,8 +103,9 @@ def main() -> None:
         for label, *configs in args.curve
         for point in configs
     ]
-    curves = {label: [] for label, _ in points}
+    curves = {label: {} for label, _ in points}
     from mmps.children import CHILDREN
+    from mmps.visualization import save_weight_sweep
 
     with CHILDREN.handing_on_signals(), ThreadPoolExecutor(args.jobs) as pool:
         detector = None
@@ -155,7 +116,7 @@ def main() -> None:
         for (label, (config, weight, _)), results in zip(
             points, runs, strict=True
         ):
-            curves[label].append((weight, results))
+            curves[label][weight] = results
             search = [r[f'{args.protocol}/mAP'] for r in results]
             boxes = [r['det/AP'] for r in results]
             print(
@@ -164,7 +125,8 @@ def main() -> None:
                 f'{statistics.mean(boxes):.4f}',
                 flush=True,
             )
-        draw(curves, detector.result() if detector else [], args)
+        alone = detector.result() if detector else []
+    save_weight_sweep(curves, alone, args.protocol, args.out)
     print(f'Picture: {args.out}')
 
 
