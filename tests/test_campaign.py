@@ -107,7 +107,7 @@ def test_a_plan_is_read(plan):
         ('with pairs: pairs', 'x: pair', r"shows unknown runs \['pair'"),
         ('tables:', 'table:', r"unknown \['table'"),
         ('0.1: student', '0.1: stud', r"weights shows unknown runs \['stud'"),
-        ('detector: start', 'detector: no', r"shows unknown runs \['no'"),
+        ('detector: start', 'detector: x', r"shows unknown runs \['x'"),
     ],
 )
 def test_a_mistake_in_a_plan_is_named(tmp_path, old, new, message):
