@@ -22,7 +22,7 @@ CONFIGS = sorted(p for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
 NAME = re.compile(
     r'(?P<method>det|oim|qeeps)_r(?P<depth>18|50)(_det(?P<det>50))?'
     r'(_(?P<table>oim18|oim50|qeeps50))?(_w(?P<weight>0\.\d))?'
-    r'(?P<data>|_prw|_900|_synth|_tiny|_crowded)(_3x)?'
+    r'(_bn)?(?P<data>|_prw|_900|_synth|_tiny|_crowded)(_3x)?'
 )
 #: distilled rows of Tables 1, 2 and 3 of Munjal et al., 2019
 DISTILLED = {

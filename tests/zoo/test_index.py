@@ -89,6 +89,10 @@ def test_an_unknown_name_suggests_near_ones(name, hint, tmp_path):
         ('oim_r18', 'python tools/train.py configs/oim/oim_r18.py'),
         ('oim_r18_prw', 'python tools/train.py configs/oim/oim_r18_prw.py'),
         ('x_synth', 'python tools/train.py configs/oim/x_synth.py --amp'),
+        (
+            'x_crowded_3x',
+            'python tools/train.py configs/oim/x_crowded_3x.py --amp',
+        ),
         ('x_tiny', 'python tools/train.py configs/oim/x_tiny.py --amp'),
     ],
 )
