@@ -270,8 +270,14 @@ def test_both_halves_of_the_network_come_from_one_checkpoint(path):
     half = model.roi_head.shared_head
     assert model.backbone.init_cfg == half.init_cfg
     assert model.backbone.depth == half.depth
-    assert model.backbone.norm_eval == half.norm_eval
-    assert model.backbone.norm_cfg == half.norm_cfg
+    if path.stem.endswith('_bn'):
+        assert model.backbone.norm_eval
+        assert not half.norm_eval
+        assert half.norm_cfg.requires_grad
+        assert model.roi_head.oim_head.norm_cfg.type == 'BN1d'
+    else:
+        assert model.backbone.norm_eval == half.norm_eval
+        assert model.backbone.norm_cfg == half.norm_cfg
     if half.init_cfg is None and cfg.load_from is not None:
         return  # every weight of it is read
     if half.init_cfg is None:  # from scratch: every BatchNorm trains
