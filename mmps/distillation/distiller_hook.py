@@ -5,11 +5,10 @@ import logging
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmps.engine import CheckpointError
+from mmps.engine import CheckpointError, unwrapped_model
 
 from .knowledge_distiller import KnowledgeDistiller
 
@@ -35,7 +34,7 @@ class DistillerHook(Hook):
         Raises:
             CheckpointError: It cannot be read, or a resumed run had another.
         """
-        model = _unwrapped(runner.model)
+        model = unwrapped_model(runner)
         for distiller in _distillers(model):
             distiller.load_teacher(model)
             if self._resumed is not None:
@@ -43,7 +42,7 @@ class DistillerHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the entry ``distiller``: name -> tensor, and ``teacher``."""
-        for distiller in _distillers(_unwrapped(runner.model)):
+        for distiller in _distillers(unwrapped_model(runner)):
             checkpoint['distiller'] = {
                 name: parameter.detach().cpu().clone()
                 for name, parameter in distiller.named_parameters()
@@ -57,7 +56,7 @@ class DistillerHook(Hook):
         """Give a resumed run its adapter back; the teacher is read later."""
         if not runner._resume:
             return
-        for distiller in _distillers(_unwrapped(runner.model)):
+        for distiller in _distillers(unwrapped_model(runner)):
             saved = dict(checkpoint.get('distiller', {}))
             taught_by = saved.pop('teacher', None)
             self._resumed = (runner._load_from or 'the checkpoint', taught_by)
@@ -103,10 +102,6 @@ def _check_same_teacher(
             'Resume with the same teacher, or start a new run from the '
             "student's weights with load_from",
         )
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
 
 
 def _distillers(model: nn.Module) -> list[KnowledgeDistiller]:

@@ -8,11 +8,10 @@ import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmps.engine import CheckpointError
+from mmps.engine import CheckpointError, unwrapped_model
 from mmps.models import OIMLoss
 
 from .lut import IdentityTable, read_table
@@ -56,8 +55,7 @@ class FrozenLUTHook(Hook):
                 people, or a resumed run had another one.
             ValueError: The student has no table, or asks to update it.
         """
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrapped_model(runner)
         losses = [m for m in model.modules() if isinstance(m, OIMLoss)]
         if not losses:
             raise ValueError(

@@ -22,6 +22,7 @@ from .runner import QuietRunner
 from .seed_hook import StatelessSeedHook
 from .strict_load_hook import StrictLoadHook
 from .train_loop import ResumableTrainLoop
+from .unwrapped import unwrapped_model
 from .weights import fill_weights, read_weights
 
 __all__ = [
@@ -51,5 +52,6 @@ __all__ = [
     'newest_valid_checkpoint',
     'prepare_launcher',
     'read_weights',
+    'unwrapped_model',
     'write_atomically',
 ]

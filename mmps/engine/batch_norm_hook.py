@@ -9,10 +9,11 @@ from mmengine.dist import (
     get_world_size,
 )
 from mmengine.hooks import EMAHook, Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from .unwrapped import unwrapped_model
 
 
 @HOOKS.register_module()
@@ -105,8 +106,7 @@ class AverageBatchNormHook(Hook):
 
 def _statistics(runner: Runner) -> list[Tensor]:
     """Of every BatchNorm that trains, in the model and in its averages."""
-    model = runner.model
-    model = model.module if is_model_wrapper(model) else model
+    model = unwrapped_model(runner)
     averages = [
         hook.ema_model.module
         for hook in runner.hooks

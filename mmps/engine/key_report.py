@@ -94,7 +94,7 @@ def compare_keys(
     as may all of a module that is for training only (published weights).
     What a module saves by ``get_extra_state`` has no shape to compare.
     """
-    theirs = {_unwrapped(key): value for key, value in state_dict.items()}
+    theirs = {bare(key): value for key, value in state_dict.items()}
     ours = model.state_dict()
     absent = tuple(
         prefix
@@ -164,7 +164,7 @@ def check_state_dict(
     if not strict or bad.fits:
         return report
     refused = f'does not fit this {type(model).__name__}: '
-    depths = depths_differ(model.state_dict(), map(_unwrapped, state_dict))
+    depths = depths_differ(model.state_dict(), map(bare, state_dict))
     if depths:
         raise CheckpointError(
             filename,
@@ -184,7 +184,8 @@ def check_state_dict(
     )
 
 
-def _unwrapped(key: str) -> str:
+def bare(key: str) -> str:
+    """A key without the 'module.' of a model that was saved inside DDP."""
     return key.removeprefix('module.')
 
 

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from .errors import CheckpointError
 from .key_overview import overview
-from .key_report import check_state_dict, training_only
+from .key_report import bare, check_state_dict, training_only
+from .unwrapped import unwrapped_model
 
 _RESUMING = (
     'Resume with the config and the data set of the run, or start a new run '
@@ -50,9 +50,7 @@ class StrictLoadHook(Hook):
         source = runner._load_from or 'the checkpoint'
         if runner._resume:
             _check_resumable(checkpoint, source)
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrapped_model(runner)
         weights = checkpoint.get('state_dict', checkpoint)
         told = {} if runner._resume else _take_over(model, weights)
         report = check_state_dict(
@@ -85,22 +83,17 @@ def _take_over(model: nn.Module, weights: dict) -> dict[str, str]:
     told = {}
     for prefix in training_only(model):
         module = model.get_submodule(prefix[:-1])
-        keys = [k for k in weights if _unwrapped(k).startswith(prefix)]
+        keys = [k for k in weights if bare(k).startswith(prefix)]
         if not keys or not hasattr(module, 'take_over'):
             continue
         saved = {
-            _unwrapped(key).removeprefix(prefix): weights.pop(key)
-            for key in keys
+            bare(key).removeprefix(prefix): weights.pop(key) for key in keys
         }
         state, line = module.take_over(saved)
         weights.update({prefix + key: value for key, value in state.items()})
         if line:
             told[prefix] = line
     return told
-
-
-def _unwrapped(key: str) -> str:
-    return key.removeprefix('module.')
 
 
 def _check_resumable(checkpoint: dict, source) -> None:

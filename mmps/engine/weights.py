@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
-from .key_report import check_state_dict
+from .key_report import bare, check_state_dict
 
 
 def read_weights(source: str) -> dict[str, Tensor]:
@@ -36,6 +36,6 @@ def fill_weights(
     """
     check_state_dict(model, weights, source)
     model.load_state_dict(
-        {key.removeprefix('module.'): v for key, v in weights.items()},
+        {bare(key): v for key, v in weights.items()},
         strict=False,  # BatchNorm's step counters may be missing
     )
