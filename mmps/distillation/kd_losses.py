@@ -93,11 +93,11 @@ def cells_of_images(
         feats: (B, C, H, W).
 
     Returns:
-        (B, H, W) bool.
+        (B, H, W) bool, on the CPU, where it is counted.
     """
-    heights, widths = feats.new_tensor(img_shapes, dtype=torch.long).t()
+    heights, widths = torch.tensor(img_shapes).t()
     tops, lefts = (
-        step * torch.arange(size, device=feats.device)
+        step * torch.arange(size)
         for step, size in zip(stride[::-1], feats.shape[-2:], strict=True)
     )
     rows = tops < heights[:, None]
@@ -248,7 +248,8 @@ class HintLoss(nn.Module):
         Args:
             student: (B, C, H, W).
             teacher: (B, C of the teacher, H, W); gets no gradient.
-            inside: (B, H, W) bool, of ``cells_of_images``.
+            inside: (B, H, W) bool, of ``cells_of_images``; on the CPU, so
+                that a GPU need not be waited for.
 
         Raises:
             ValueError: Maps of different height or width.
@@ -261,12 +262,13 @@ class HintLoss(nn.Module):
             )
         adapted = _precise(self.adapter(student))
         # nothing is asked of the padding: it is right as it is
+        asked = inside[:, None].to(adapted.device, non_blocking=True)
         target = torch.where(
-            inside[:, None], _precise(teacher.detach()), adapted.detach()
+            asked, _precise(teacher.detach()), adapted.detach()
         )
         loss = F.mse_loss(adapted, target, reduction=self.reduction)
         if self.reduction == 'mean':
-            cells = mean_over_ranks(int(inside.sum()), inside.device)
+            cells = mean_over_ranks(int(inside.sum()), adapted.device)
             loss = loss * (inside.numel() / cells)
         return self.loss_weight * loss
 
