@@ -37,18 +37,17 @@ from the same seed.
 
 import json
 import re
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import yaml
-from scipy.stats import t as student
 
+from mmps.campaign_tables import differences_table, table
 from mmps.children import CHILDREN, STOPPED
 from mmps.distillation import random_table, read_table, write_table
 from mmps.evaluation.text_file import write_text
@@ -164,15 +163,19 @@ def read_plan(path: Path) -> Plan:
         **{name: set(rows.values()) for name, rows in tables.items()},
         **{name: {*chain(*r.values())} for name, r in differences.items()},
         **{
-            name: {sweep['detector'], *chain(*map(dict.values, curves))}
+            name: {
+                sweep['detector'],
+                *chain(
+                    *(points.values() for points in sweep['curves'].values())
+                ),
+            }
             for name, sweep in sweeps.items()
-            for curves in [sweep['curves'].values()]
         },
     }
-    for table, names in shown.items():
+    for title, names in shown.items():
         if missing := names - runs.keys():
             raise ValueError(
-                f'{path}: table {table} shows unknown runs {sorted(missing)}'
+                f'{path}: table {title} shows unknown runs {sorted(missing)}'
             )
     protocols = tuple(content['protocols'])
     return Plan(runs, protocols, tables, differences, sweeps)
@@ -273,15 +276,11 @@ class Campaign:
         def figures(run: str) -> list[dict]:
             return [result['figures'] for result in self._results(run)]
 
-        curves = {
-            label: {weight: figures(run) for weight, run in runs.items()}
-            for label, runs in sweep['curves'].items()
-        }
-        curves = {
-            label: {weight: found for weight, found in points.items() if found}
-            for label, points in curves.items()
-        }
-        curves = {label: points for label, points in curves.items() if points}
+        curves = {}
+        for label, points in sweep['curves'].items():
+            for weight, run in points.items():
+                if found := figures(run):
+                    curves.setdefault(label, {})[weight] = found
         if not curves:
             raise ValueError(f'nothing of sweep {name} has been run yet')
         save_weight_sweep(
@@ -429,95 +428,3 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + '+' * bool(changed)
-
-
-def table(rows: dict[str, Sequence[dict]], protocols: Sequence[str]) -> str:
-    """Markdown: mean and sample standard deviation over the seeds.
-
-    Args:
-        rows: Label -> results of its seeds.
-        protocols: Whose mAP and top-1 are shown; detection is where there is
-            any.
-    """
-    figures = _figures(protocols, chain(*rows.values()))
-    lines = [['network', 'seeds', *figures]]
-    for label, results in rows.items():
-        cells = [spread(results, key) for key in figures.values()]
-        lines.append([label, str(len(results)), *cells])
-    return _markdown(lines)
-
-
-def differences_table(
-    rows: dict[str, Sequence[Sequence[dict]]], protocols: Sequence[str]
-) -> str:
-    """Markdown: mean difference of two runs, seed by seed, and its interval.
-
-    Args:
-        rows: Label -> results of a run, and of what it is compared with.
-        protocols: As of ``table``.
-    """
-    results = [chain(*pair) for pair in rows.values()]
-    figures = _figures(protocols, chain(*results))
-    lines = [['difference', 'seeds', *figures]]
-    for label, (ours, others) in rows.items():
-        base = {result['seed']: result['figures'] for result in others}
-        pairs = [
-            (result['figures'], base[result['seed']])
-            for result in ours
-            if result['seed'] in base
-        ]
-        cells = [difference(pairs, key) for key in figures.values()]
-        lines.append([label, str(len(pairs)), *cells])
-    return _markdown(lines)
-
-
-def difference(pairs: Sequence[tuple[dict, dict]], key: str) -> str:
-    """Cell: mean of the differences in percent, [95 % interval of Student]."""
-    if not pairs:
-        return 'not run'
-    values = [
-        100 * (one[key] - other[key])
-        for one, other in pairs
-        if key in one and key in other
-    ]
-    if not values:
-        return '-'
-    mean = statistics.mean(values)
-    if len(values) == 1:
-        return f'{mean:+.1f}'
-    error = statistics.stdev(values) / len(values) ** 0.5
-    reach = float(student.ppf(0.975, len(values) - 1)) * error
-    return f'{mean:+.1f} [{mean - reach:+.1f}, {mean + reach:+.1f}]'
-
-
-def _figures(
-    protocols: Sequence[str], results: Iterable[dict]
-) -> dict[str, str]:
-    """Heading -> key of the figures that are shown."""
-    figures = {
-        f'{name} {figure}': f'{name}/{figure}'
-        for name in protocols
-        for figure in ('mAP', 'top-1')
-    }
-    if any('det/AP' in result['figures'] for result in results):
-        figures.update({'detection AP': 'det/AP', 'recall': 'det/recall'})
-    return figures
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    """A table whose first line is its heading."""
-    head, *rest = ('| ' + ' | '.join(cells) + ' |' for cells in lines)
-    return '\n'.join([head, '| --- ' * len(lines[0]) + '|', *rest])
-
-
-def spread(results: Sequence[dict], key: str) -> str:
-    """Cell of a table, in percent; 'not run' without a result."""
-    values = [100 * r['figures'][key] for r in results if key in r['figures']]
-    if not results:
-        return 'not run'
-    if not values:
-        return '-'
-    cell = f'{statistics.mean(values):.1f}'
-    if len(values) > 1:
-        cell += f' ± {statistics.stdev(values):.1f}'
-    return cell

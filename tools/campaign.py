@@ -3,7 +3,7 @@
     python tools/campaign.py benchmarks/campaigns/qeeps_synth.yml --amp
     python tools/campaign.py benchmarks/campaigns/qeeps_synth.yml --tables
     python tools/campaign.py benchmarks/campaigns/crowded.yml \\
-        --sweep oim18 --out fig1.png
+        --sweep OIM18 --out fig1.png
 
 Results are kept beside the plan, one JSON file a run and seed, and are not
 repeated; weights and logs go to work_dirs. Interrupted runs are resumed:

@@ -12,7 +12,6 @@ Markdown, in percent: mean and sample standard deviation over the seeds.
 import argparse
 import json
 import os
-import statistics
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -82,26 +81,19 @@ def run_in(args: argparse.Namespace, config: str, seed: int) -> dict:
 
 def table(results: dict[str, list[dict]], protocol: str) -> str:
     """Markdown: a line per config."""
+    from mmps.campaign_tables import markdown, mean_and_deviation
+
     figures = {
         'search mAP': f'{protocol}/mAP',
         'top-1': f'{protocol}/top-1',
         'detection AP': 'det/AP',
         'recall': 'det/recall',
     }
-    lines = [
-        '| config | runs | ' + ' | '.join(figures) + ' |',
-        '| --- ' * (len(figures) + 2) + '|',
-    ]
+    lines = [['config', 'runs', *figures]]
     for config, runs in results.items():
-        cells = [config, str(len(runs))]
-        for key in figures.values():
-            values = [100 * result[key] for result in runs if key in result]
-            cell = f'{statistics.mean(values):.1f}' if values else '-'
-            if len(values) > 1:
-                cell += f' ± {statistics.stdev(values):.1f}'
-            cells.append(cell)
-        lines.append('| ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines)
+        cells = [mean_and_deviation(runs, key) for key in figures.values()]
+        lines.append([config, str(len(runs)), *cells])
+    return markdown(lines)
 
 
 def main() -> None:

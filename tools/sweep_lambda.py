@@ -125,8 +125,8 @@ def main() -> None:
                 f'{statistics.mean(boxes):.4f}',
                 flush=True,
             )
-        alone = detector.result() if detector else []
-    save_weight_sweep(curves, alone, args.protocol, args.out)
+        boxes_alone = detector.result() if detector else []
+    save_weight_sweep(curves, boxes_alone, args.protocol, args.out)
     print(f'Picture: {args.out}')
 
 
