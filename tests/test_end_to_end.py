@@ -92,11 +92,15 @@ def run(*command, check=True):
     return done.returncode, done.stdout
 
 
-def kill_when(text, *command):
-    """Start a tool and SIGKILL all of it once its output has ``text``.
+@contextlib.contextmanager
+def started(text, *command):
+    """Start a tool; it has printed ``text``, or ended, when the block begins.
 
-    Workers of torchrun have sessions of their own, and would train on: they
-    are known by a variable of their environment.
+    Workers of torchrun have sessions of their own, and would train on if it
+    were killed: they are known by a variable of their environment.
+
+    Yields:
+        The process, that variable (for ``marked``), and the lines so far.
     """
     mark = f'MMPS_TEST_RUN={uuid.uuid4()}'
     name, value = mark.split('=')
@@ -107,13 +111,21 @@ def kill_when(text, *command):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # ignored, and so inherited, if the tests run in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         seen = []
         for line in process.stdout:
             seen.append(line)
             if text in line:
-                kill_marked(mark)
                 break
+        yield process, mark, seen
+
+
+def kill_when(text, *command):
+    """Start a tool and SIGKILL all of it once its output has ``text``."""
+    with started(text, *command) as (process, mark, seen):
+        kill_marked(mark)
         process.stdout.read()
     assert process.returncode == -signal.SIGKILL, ''.join(seen[-30:])
 
@@ -147,23 +159,7 @@ def stop_when(text, signum, *command, everybody=False):
         Its exit code and its output. All of its processes are gone, ten
         seconds after the signal.
     """
-    mark = f'MMPS_TEST_RUN={uuid.uuid4()}'
-    name, value = mark.split('=')
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**environment(), name: value},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        # ignored, and so inherited, if the tests run in the background
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
-        seen = []
-        for line in process.stdout:
-            seen.append(line)
-            if text in line:
-                break
+    with started(text, *command) as (process, mark, seen):
         begin = time.monotonic()
         for pid in marked(mark) if everybody else [process.pid]:
             words = Path(f'/proc/{pid}/cmdline').read_text()

@@ -5,17 +5,16 @@ import torch
 
 from mmps.engine import StatelessSeedHook
 
-from .toy import Stop, ToyData, fingerprint, train, validation
+from .toy import (
+    WORKERS,
+    Stop,
+    ToyData,
+    fingerprint,
+    train,
+    validation,
+)
 
-WORKERS = {
-    'none': {},
-    'two': {'train_dataloader.num_workers': 2},
-    'two persistent': {
-        'train_dataloader.num_workers': 2,
-        'train_dataloader.persistent_workers': True,
-    },
-    'three': {'train_dataloader.num_workers': 3},
-}
+WORKERS = {**WORKERS, 'three': {'train_dataloader.num_workers': 3}}
 # more workers than processors are worth a warning to torch
 pytestmark = pytest.mark.filterwarnings('ignore:This DataLoader will create')
 

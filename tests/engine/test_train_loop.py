@@ -8,6 +8,7 @@ import torch
 from mmps.engine import Interrupted, newest_valid_checkpoint
 
 from .toy import (
+    WORKERS,
     Stop,
     ToyData,
     ToyMetric,
@@ -37,14 +38,6 @@ OPTIONS = {
     ],
     'custom_hooks': [dict(type='EMAHook', momentum=0.3)],
     **validation([0.1, 0.3, 0.2]),
-}
-WORKERS = {
-    'none': {},
-    'two': {'train_dataloader.num_workers': 2},
-    'two persistent': {
-        'train_dataloader.num_workers': 2,
-        'train_dataloader.persistent_workers': True,
-    },
 }
 # more workers than processors are worth a warning to torch
 pytestmark = pytest.mark.filterwarnings('ignore:This DataLoader will create')

@@ -26,6 +26,15 @@ from torch import nn
 import mmps.engine  # noqa: F401 - registers
 from mmps.seeding import seed_all
 
+#: Options of a run by the number of its data workers.
+WORKERS = {
+    'none': {},
+    'two': {'train_dataloader.num_workers': 2},
+    'two persistent': {
+        'train_dataloader.num_workers': 2,
+        'train_dataloader.persistent_workers': True,
+    },
+}
 _NUMBER = itertools.count()  # mmengine wants a new name for each run
 
 
