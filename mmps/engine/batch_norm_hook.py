@@ -64,7 +64,6 @@ class AverageBatchNormHook(Hook):
         own = rows[get_rank()].split(sizes)
         for statistic, values in zip(statistics, own, strict=True):
             statistic.copy_(values.view_as(statistic))
-        self._trained = True
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Note that there is something to average."""
@@ -84,7 +83,7 @@ class AverageBatchNormHook(Hook):
 
     def before_interrupting(self, runner: Runner) -> None:
         """Remember the rows, then average; see ``SafeCheckpointHook``."""
-        self._of_ranks = None
+        self._of_ranks = self._resumed  # stopped before it went on
         statistics = _statistics(runner) if self._trained else []
         if statistics and get_world_size() > 1:
             own = torch.cat([numbers.flatten() for numbers in statistics])

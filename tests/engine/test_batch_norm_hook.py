@@ -115,6 +115,59 @@ def test_what_was_not_trained_is_not_averaged(stage, of_ranks):
         assert same(then, moved)
 
 
+def interrupted(rank):
+    """States around a stop and a resume, and what was added to the file."""
+    runner, hook = trained_on_own_data(rank), AverageBatchNormHook()
+    hook.after_train_iter(runner, 0)
+    states, files = [state_of(runner)], [{}, {}, {}]
+    hook.before_interrupting(runner)
+    hook.before_save_checkpoint(runner, files[0])
+    states.append(state_of(runner))
+    runner._resume = True
+    again = AverageBatchNormHook()
+    again.after_load_checkpoint(runner, files[0])
+    again.before_interrupting(runner)  # before it has gone on
+    again.before_save_checkpoint(runner, files[1])
+    states.append(state_of(runner))
+    again.before_train_iter(runner, 0)
+    states.append(state_of(runner))
+    again.before_saving(runner)
+    again.before_save_checkpoint(runner, files[2])
+    return states, files
+
+
+def test_an_interrupted_run_goes_on_with_the_statistics_of_each(tmp_path):
+    runs = run_ranks(2, tmp_path, interrupted)
+    for rank, (states, files) in enumerate(runs):
+        own, averaged, stopped_again, resumed = states
+        assert not same(own, averaged)
+        assert same(stopped_again, averaged)
+        assert same(resumed, own)
+        assert files[0].keys() == files[1].keys() == {'batch_norm_of_ranks'}
+        rows, kept = (file['batch_norm_of_ranks'] for file in files[:2])
+        assert torch.equal(rows, kept)
+        mean = own['trained.1.running_mean']
+        assert torch.equal(rows[rank, : len(mean)], mean)
+        # a whole epoch has one average for all
+        assert files[2] == {}
+    averages = [states[1] for states, _ in runs]
+    key = 'ema.trained.1.running_var'
+    assert torch.equal(*(state[key] for state in averages))
+    assert torch.equal(
+        averages[0][key], sum(states[0][key] for states, _ in runs) / 2
+    )
+
+
+def test_another_number_of_processes_goes_on_with_the_averages():
+    runner, hook = trained_on_own_data(0), AverageBatchNormHook()
+    runner._resume = True
+    before = state_of(runner)
+    rows = dict(batch_norm_of_ranks=torch.zeros(2, 12))
+    hook.after_load_checkpoint(runner, rows)
+    hook.before_train_iter(runner, 0)
+    assert same(state_of(runner), before)
+
+
 def test_one_process_keeps_its_bits():
     runner, hook = trained_on_own_data(0), AverageBatchNormHook()
     before = state_of(runner)

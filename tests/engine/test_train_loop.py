@@ -81,6 +81,14 @@ def test_stopped_and_resumed_equals_unbroken(
     assert not (tmp_path / 'interrupted.pth').exists()
 
 
+def test_the_next_checkpoint_takes_its_place(tmp_path):
+    options = {**OPTIONS, 'train_cfg.val_begin': EPOCHS + 1}
+    stop(tmp_path, options, at=6)
+    assert (tmp_path / 'interrupted.pth').exists()
+    train(tmp_path, **options, resume=True)
+    assert not (tmp_path / 'interrupted.pth').exists()
+
+
 @pytest.mark.parametrize(
     ('stage', 'at'),
     [

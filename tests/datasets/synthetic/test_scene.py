@@ -174,8 +174,19 @@ def test_people_of_a_group_stand_beside_one_another():
             gaps.extend(apart.min(axis=1))
         return np.mean(np.array(gaps) < 1.6)
 
-    assert nearest(replace(alone, groups=1.0)) > 0.6
+    def at_a_border(knobs):
+        there = []
+        for seed in range(8):
+            drawn = scene(seed, 6, knobs=knobs)
+            x, _, w, _ = drawn.bboxes.T.astype(float)
+            there.extend((x <= 1) | (x + w >= drawn.image.shape[1] - 1))
+        return np.mean(there)
+
+    together = replace(alone, groups=1.0)
+    assert nearest(together) > 0.6
     assert nearest(alone) < 0.4
+    # 0.23 of them; people far aside would all be moved to the border
+    assert at_a_border(together) < 0.45
 
 
 def test_dusk_takes_light_and_leaves_the_picture():
