@@ -5,6 +5,7 @@ registers its parts in mmdet's registries; a config does this by
 ``custom_imports = dict(imports=['mmps'])``.
 """
 
+from . import openmp  # isort: skip  must come before any import of torch
 from . import compat  # isort: skip  must come before any import of mmdet
 from . import datasets, distillation, engine, evaluation, models, zoo
 
@@ -17,5 +18,6 @@ __all__ = [
     'engine',
     'evaluation',
     'models',
+    'openmp',
     'zoo',
 ]
