@@ -18,7 +18,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-CONFIG = 'configs/kd/oim_r18_oim50_tiny.py'
+CONFIG = 'configs/kd/oim_r18_oim50_quick.py'
 ROOT = Path(__file__).parents[1]
 WARM_UP = 10
 

@@ -77,7 +77,7 @@ def started(monkeypatch):
 
 
 def distilled():
-    cfg = load_config('configs/kd/oim_r18_oim50_tiny.py')
+    cfg = load_config('configs/kd/oim_r18_oim50_quick.py')
     cfg.model.distiller = dict(
         type='KnowledgeDistiller', teacher='x.py', checkpoint='x.pth'
     )

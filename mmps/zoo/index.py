@@ -26,7 +26,7 @@ from mmps.engine import CheckpointError
 _INDEX = 'model-index.yml'
 _SHA256 = re.compile('[0-9a-f]{64}')
 #: Data that anyone can draw, by the last part of a config's name.
-_DRAWN = ('synth', 'tiny', 'crowded', 'crowded_3x')
+_DRAWN = ('synth', 'others', 'tiny', 'quick', 'crowded', 'crowded_3x')
 
 
 @dataclass(frozen=True)
