@@ -6,6 +6,6 @@ model = dict(
     distiller=dict(
         type='KnowledgeDistiller',
         teacher='configs/det/det_r50_crowded_3x.py',
-        checkpoint='work_dirs/det_r50_crowded_3x/epoch_60.pth',
+        checkpoint='zoo://det_r50_crowded_3x',
     )
 )
