@@ -138,7 +138,7 @@ def gallery(row: int, people, image, bboxes):
 
 def measured(features, k1: int, k2: int) -> dict:
     """Figures of the rows, and how far the loops are from them."""
-    from mmps.evaluation.evaluate import score_features
+    from mmps.evaluation.scoring import score_features
     from mmps.evaluation.search import on_grid
     from tests.evaluation import reference
 

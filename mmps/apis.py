@@ -21,9 +21,9 @@ from mmps.distillation import (
 )
 from mmps.engine import QuietRunner, enable_amp, launched
 from mmps.evaluation import PairTestLoop, PersonSearchMetric
-from mmps.evaluation.evaluate import select
 from mmps.evaluation.per_query import check_per_query
 from mmps.evaluation.report import write_json
+from mmps.evaluation.scoring import select
 from mmps.inference import PersonSearchInferencer
 from mmps.visualization import save_query_pages
 

@@ -1,12 +1,13 @@
-"""Checks and repairs of the stock packages; runs when ``mmps`` is imported.
+"""Checks and repairs of the stock packages.
 
-In this order, since mmdet cannot be imported before the second step:
+``mmps`` has them made as soon as a package is imported.
 
-1. versions: an untested mmengine, mmcv or mmdet is refused by name;
-2. ``mmcv._ext``, where mmcv came without compiled ops (``ops.mmcv_ext``);
-3. ``pkg_resources``: setuptools 82 dropped it, and mmengine 0.10 needs it to
+1. mmengine: an untested torch, mmengine, mmcv or mmdet is refused by name.
+   ``pkg_resources``: setuptools 82 dropped it, and mmengine 0.10 needs it to
    resolve ``_base_ = 'mmdet::...'``. Its callers get versions that use
    ``importlib``, only where the module is really missing.
+2. mmcv: ``mmcv._ext``, where mmcv came without compiled ops
+   (``ops.mmcv_ext``); mmdet cannot be imported without it.
 
 Checkpoint loading is made safe by ``mmps.engine``. mmdet's ``ResNet.train``
 returns None, so ``.eval()`` cannot be chained; that is left as it is.
@@ -18,8 +19,6 @@ import importlib.util
 import os
 import re
 import sys
-
-from mmps.ops import mmcv_ext
 
 #: package -> (names on PyPI, lowest version, first untested version)
 TESTED = {
@@ -35,6 +34,19 @@ _CALLERS = (
     'mmengine.config.config',
     'mmengine.hub.hub',
 )
+
+
+def repair_mmengine() -> None:
+    """Check the versions, mend the uses of ``pkg_resources``."""
+    check_versions()
+    repair_pkg_resources()
+
+
+def supply_mmcv_ops() -> None:
+    """Make ``mmcv.ops``, and with them mmdet, importable."""
+    from mmps.ops import mmcv_ext
+
+    mmcv_ext.supply()
 
 
 def check_versions() -> None:
@@ -125,8 +137,3 @@ def _first_module(package: str) -> str:
         listed = None
     public = [name for name in (listed or '').split() if name[0] != '_']
     return public[0] if public else package
-
-
-check_versions()
-mmcv_ext.supply()
-repair_pkg_resources()

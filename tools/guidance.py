@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mmps.apis import load_config, load_pair_loop, parse_options
-    from mmps.evaluation.evaluate import select
+    from mmps.evaluation.scoring import select
     from mmps.guidance import look, render
 
     cfg = load_config(args.config, cfg_options=parse_options(args.cfg_options))

@@ -57,7 +57,7 @@ def parse_args() -> argparse.Namespace:
 def score(args: argparse.Namespace):
     """Score the file; what kind of file it is, is decided here alone."""
     from mmps.evaluation.dump import read_dump
-    from mmps.evaluation.evaluate import score_features
+    from mmps.evaluation.scoring import score_features
     from mmps.evaluation.stored_pairs import score_stored
 
     if os.path.isdir(args.file):

@@ -1,24 +1,15 @@
 """Data sets: files on disk -> mmdet ``data_list`` and ``metainfo``."""
 
-from .coco_person import CocoPersonDataset
-from .cuhk_sysu import CUHKSYSUDataset
-from .errors import DatasetError
-from .orientation_batches import OrientationBatchSampler
-from .pair_dataset import QueryGalleryPairs, collate_pairs
-from .person_search_dataset import PersonSearchDataset
-from .prw import PRWDataset
-from .transforms import ClipPeople, LoadScene, PackPersonSearchInputs
+from mmps.lazy import lazy_names
 
-__all__ = [
-    'CUHKSYSUDataset',
-    'ClipPeople',
-    'CocoPersonDataset',
-    'DatasetError',
-    'LoadScene',
-    'OrientationBatchSampler',
-    'PRWDataset',
-    'PackPersonSearchInputs',
-    'PersonSearchDataset',
-    'QueryGalleryPairs',
-    'collate_pairs',
-]
+__getattr__, __all__ = lazy_names(
+    __name__,
+    coco_person='CocoPersonDataset',
+    cuhk_sysu='CUHKSYSUDataset',
+    errors='DatasetError',
+    orientation_batches='OrientationBatchSampler',
+    pair_dataset='QueryGalleryPairs collate_pairs',
+    person_search_dataset='PersonSearchDataset',
+    prw='PRWDataset',
+    transforms='ClipPeople LoadScene PackPersonSearchInputs',
+)

@@ -5,26 +5,15 @@ KD_reid: the student learns against the teacher's lookup table
 (``FrozenLUTHook``). Nothing else of mmps knows this folder.
 """
 
-from .distiller_hook import DistillerHook
-from .frozen_lut_hook import FrozenLUTHook
-from .kd_losses import BoundedBoxLoss, HintLoss, SoftCrossEntropyLoss
-from .knowledge_distiller import KnowledgeDistiller
-from .lut import IdentityTable, random_table, read_table, write_table
-from .mean_table import compute_table, embeddings_of_people
-from .teacher import Teacher
+from mmps.lazy import lazy_names
 
-__all__ = [
-    'BoundedBoxLoss',
-    'DistillerHook',
-    'FrozenLUTHook',
-    'HintLoss',
-    'IdentityTable',
-    'KnowledgeDistiller',
-    'SoftCrossEntropyLoss',
-    'Teacher',
-    'compute_table',
-    'embeddings_of_people',
-    'random_table',
-    'read_table',
-    'write_table',
-]
+__getattr__, __all__ = lazy_names(
+    __name__,
+    distiller_hook='DistillerHook',
+    frozen_lut_hook='FrozenLUTHook',
+    kd_losses='BoundedBoxLoss HintLoss SoftCrossEntropyLoss',
+    knowledge_distiller='KnowledgeDistiller',
+    lut='IdentityTable random_table read_table write_table',
+    mean_table='compute_table embeddings_of_people',
+    teacher='Teacher',
+)

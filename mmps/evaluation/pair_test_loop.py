@@ -26,7 +26,6 @@ from tqdm import tqdm
 from mmps.fingerprint import fingerprint
 
 from .claims import Claims
-from .evaluate import select
 from .features import Features
 from .pair_findings import (
     append_unsearched,
@@ -41,6 +40,7 @@ from .person_search_metric import PersonSearchMetric, unpack
 from .plain_pass import chunk_files, chunks, read_records, write_records
 from .records import gather
 from .report import write_json
+from .scoring import select
 from .stored_pairs import note_test_set
 from .units import Unit, cut, run_units, unit_size
 

@@ -8,14 +8,6 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmps.evaluation.dump import write_dump
-from mmps.evaluation.evaluate import (
-    Scored,
-    check_options,
-    detection_figures,
-    score_features,
-    score_findings,
-    select,
-)
 from mmps.evaluation.features import Features
 from mmps.evaluation.pairs import PairFindings
 from mmps.evaluation.per_query import check_per_query, write_per_query
@@ -26,6 +18,14 @@ from mmps.evaluation.rankings import (
 )
 from mmps.evaluation.records import gather
 from mmps.evaluation.report import render
+from mmps.evaluation.scoring import (
+    Scored,
+    check_options,
+    detection_figures,
+    score_features,
+    score_findings,
+    select,
+)
 
 
 @METRICS.register_module()

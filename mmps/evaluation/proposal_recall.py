@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from .evaluate import select
 from .features import iou
 from .pair_test_loop import PairTestLoop
+from .scoring import select
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmps.evaluation.dump import read_dump
-from mmps.evaluation.evaluate import evaluate, score_features
 from mmps.evaluation.features import Features
 from mmps.evaluation.per_query import SUFFIXES, QueryLine, read_per_query
+from mmps.evaluation.scoring import evaluate, score_features
 from mmps.evaluation.training_log import TrainingLog, find_logs, read_logs
 
 #: How far a figure of the result may lie from the same of the features.

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from mmps.evaluation.evaluate import (
+from mmps.evaluation.npz import Kind, meta_entry, read_npz, write_npz
+from mmps.evaluation.pair_findings import by_query
+from mmps.evaluation.pair_store import Identities, PairStore
+from mmps.evaluation.pairs import images_to_search
+from mmps.evaluation.scoring import (
     Scored,
     check_options,
     score_findings,
     select,
 )
-from mmps.evaluation.npz import Kind, meta_entry, read_npz, write_npz
-from mmps.evaluation.pair_findings import by_query
-from mmps.evaluation.pair_store import Identities, PairStore
-from mmps.evaluation.pairs import images_to_search
 from mmps.evaluation.search_arrays import (
     protocols_from_arrays,
     protocols_to_arrays,

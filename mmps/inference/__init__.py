@@ -1,14 +1,11 @@
 """Search in pictures that belong to no data set."""
 
-from .gallery_index import GalleryIndex
-from .inferencer import PersonSearchInferencer
-from .matches import Match, Source
-from .stored_index import stored_index
+from mmps.lazy import lazy_names
 
-__all__ = [
-    'GalleryIndex',
-    'Match',
-    'PersonSearchInferencer',
-    'Source',
-    'stored_index',
-]
+__getattr__, __all__ = lazy_names(
+    __name__,
+    gallery_index='GalleryIndex',
+    inferencer='PersonSearchInferencer',
+    matches='Match Source',
+    index_file='stored_index',
+)

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmps.evaluation.evaluate import select
 from mmps.evaluation.rankings import Search, SearchedQuery
+from mmps.evaluation.scoring import select
 
 from .canvas import save
 from .pages import Picture, Section, write_index

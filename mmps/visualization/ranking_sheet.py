@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mmps.evaluation.evaluate import select
 from mmps.evaluation.features import Features
 from mmps.evaluation.rankings import Ranking, Search, search_of_features
+from mmps.evaluation.scoring import select
 
 from .canvas import (
     MISSED,

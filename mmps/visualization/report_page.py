@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mmps.evaluation.evaluate import select
 from mmps.evaluation.rankings import search_of_features
 from mmps.evaluation.report import percent, rows
 from mmps.evaluation.runs import Run
+from mmps.evaluation.scoring import select
 from mmps.evaluation.search import TOP_K
 
 from .figures import COLOURS

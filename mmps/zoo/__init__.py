@@ -3,27 +3,11 @@
 Importing this package registers ``zoo://NAME`` as a place of checkpoints.
 """
 
-from .fetching import (
-    fetch_file,
-    is_address,
-    mirrors,
-    resolve,
-    table_file,
-    weights_file,
-)
-from .index import Entry, Index, ReleasedFile, load_index
-from .scheme import load_from_zoo
+from mmps.lazy import lazy_names
 
-__all__ = [
-    'Entry',
-    'Index',
-    'ReleasedFile',
-    'fetch_file',
-    'is_address',
-    'load_from_zoo',
-    'load_index',
-    'mirrors',
-    'resolve',
-    'table_file',
-    'weights_file',
-]
+__getattr__, __all__ = lazy_names(
+    __name__,
+    fetching='fetch_file is_address mirrors resolve table_file weights_file',
+    index='Entry Index ReleasedFile load_index',
+    scheme='load_from_zoo',
+)

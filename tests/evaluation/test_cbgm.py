@@ -11,9 +11,9 @@ from mmps.evaluation.cbgm import (
     SumMatching,
     match_query,
 )
-from mmps.evaluation.evaluate import evaluate
 from mmps.evaluation.features import Boxes
 from mmps.evaluation.galleries import listings
+from mmps.evaluation.scoring import evaluate
 from mmps.evaluation.search import on_grid
 from mmps.structures import Query
 from tests.evaluation import reference

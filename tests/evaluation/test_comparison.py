@@ -18,8 +18,8 @@ from mmps.evaluation.comparison import (
     pair_up,
     resampled_means,
 )
-from mmps.evaluation.evaluate import evaluate, score_features
 from mmps.evaluation.per_query import QueryLine, write_per_query
+from mmps.evaluation.scoring import evaluate, score_features
 from tests.evaluation.random_sets import random_features
 
 TOOL = str(Path(__file__).parents[2] / 'tools' / 'compare_runs.py')

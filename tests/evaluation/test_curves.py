@@ -12,8 +12,8 @@ from mmps.evaluation.curves import (
     search_curve,
 )
 from mmps.evaluation.detection import DetectionScore, score_detection
-from mmps.evaluation.evaluate import evaluate
 from mmps.evaluation.rankings import search_of_features
+from mmps.evaluation.scoring import evaluate
 from tests.evaluation.random_sets import random_features
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from mmps.evaluation import dump
 from mmps.evaluation.dump import read_dump, write_dump
-from mmps.evaluation.evaluate import evaluate
 from mmps.evaluation.records import gather
+from mmps.evaluation.scoring import evaluate
 from tests.evaluation.random_sets import random_features
 from tests.evaluation.test_features import assert_equal, big, records_of
 

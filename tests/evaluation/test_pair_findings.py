@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from mmps.evaluation.evaluate import pair_figures
 from mmps.evaluation.features import Boxes
 from mmps.evaluation.pair_findings import (
     PairFindings,
@@ -18,6 +17,7 @@ from mmps.evaluation.pair_findings import (
     most_similar,
     stack,
 )
+from mmps.evaluation.scoring import pair_figures
 from mmps.structures import Gallery, Protocol
 from tests.evaluation.pair_runs import PARTS
 from tests.evaluation.random_sets import random_features

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from mmps.evaluation.evaluate import pair_figures
 from mmps.evaluation.galleries import DUPLICATES
 from mmps.evaluation.pairs import (
     PairFindings,
@@ -11,6 +10,7 @@ from mmps.evaluation.pairs import (
     only,
     score_pairs,
 )
+from mmps.evaluation.scoring import pair_figures
 from mmps.evaluation.search import on_grid, score_search
 from mmps.structures import Gallery, Protocol
 from tests.evaluation import reference

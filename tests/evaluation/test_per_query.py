@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 
-from mmps.evaluation.evaluate import evaluate, score_features, score_findings
 from mmps.evaluation.per_query import (
     COLUMNS,
     QueryLine,
@@ -16,6 +15,7 @@ from mmps.evaluation.per_query import (
     write_per_query,
 )
 from mmps.evaluation.runs import read_queries
+from mmps.evaluation.scoring import evaluate, score_features, score_findings
 from tests.evaluation import reference
 from tests.evaluation.random_sets import random_features
 from tests.evaluation.test_dump import EVERYTHING

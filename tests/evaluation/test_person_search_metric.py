@@ -15,9 +15,9 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
 from mmps.evaluation import PersonSearchMetric, evaluate, read_dump
-from mmps.evaluation.evaluate import score_features, score_findings
 from mmps.evaluation.features import Features
 from mmps.evaluation.per_query import read_per_query
+from mmps.evaluation.scoring import score_features, score_findings
 from tests.evaluation.random_sets import random_features
 from tests.evaluation.test_features import big, records_of
 from tests.evaluation.test_pairs import random_findings

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from mmps.evaluation.evaluate import evaluate
 from mmps.evaluation.features import Boxes, Features
 from mmps.evaluation.galleries import DUPLICATES, Positives
 from mmps.evaluation.pairs import PairFindings, score_pairs
@@ -14,6 +13,7 @@ from mmps.evaluation.rankings import (
     search_of_features,
     search_of_pairs,
 )
+from mmps.evaluation.scoring import evaluate
 from mmps.evaluation.search import SearchScore
 from mmps.structures import Gallery, Protocol, Query
 from tests.evaluation import reference

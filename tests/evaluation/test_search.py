@@ -7,9 +7,9 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from mmps.evaluation import search
-from mmps.evaluation.evaluate import evaluate
 from mmps.evaluation.features import Boxes
 from mmps.evaluation.galleries import DUPLICATES, box_threshold
+from mmps.evaluation.scoring import evaluate
 from mmps.evaluation.search import (
     average_precision,
     detected_queries,

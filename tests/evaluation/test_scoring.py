@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mmps.evaluation.evaluate import evaluate
+from mmps.evaluation.scoring import evaluate
 from tests.evaluation.random_sets import random_features
 
 EVERYTHING = {

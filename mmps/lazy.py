@@ -1,0 +1,59 @@
+"""Names of a package whose modules are imported when a name is asked for."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def lazy_names(
+    package: str, **modules: str
+) -> tuple[Callable[[str], Any], list[str]]:
+    """Make ``__getattr__`` and ``__all__`` of a package.
+
+        __getattr__, __all__ = lazy_names(__name__, dump='read_dump')
+
+    Args:
+        package: Its ``__name__``.
+        modules: Module of the package: its public names, with blanks between.
+
+    Returns:
+        ``__getattr__`` imports the module of a name, or the submodule of that
+        name (``mmps.zoo`` of ``import mmps``), and keeps what it found.
+
+    Raises:
+        ValueError: A name is that of its module too, which takes its place
+            when it is imported.
+    """
+    home = {
+        name: module
+        for module, names in modules.items()
+        for name in names.split()
+    }
+
+    if unclear := home.keys() & set(modules):
+        raise ValueError(
+            f'{package}: {unclear} name a module and a part of it'
+        )
+
+    def find(name: str) -> Any:
+        if name in home:
+            module = importlib.import_module(f'{package}.{home[name]}')
+            found = getattr(module, name)
+        else:
+            found = _submodule(package, name)
+        setattr(sys.modules[package], name, found)
+        return found
+
+    return find, sorted(home)
+
+
+def _submodule(package: str, name: str) -> Any:
+    path = f'{package}.{name}'
+    if not name.startswith('_'):
+        try:
+            return importlib.import_module(path)
+        except ModuleNotFoundError as error:
+            if error.name != path:
+                raise
+    raise AttributeError(f'module {package!r} has no attribute {name!r}')
