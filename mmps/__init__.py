@@ -8,6 +8,7 @@ mmps (``mmps.registered``). A config says
 """
 
 import sys
+from functools import partial
 
 from . import openmp  # isort: skip  must come before any import of torch
 from . import compat
@@ -24,18 +25,20 @@ def _load_safely() -> None:
     from .zoo import scheme  # noqa: F401 - registers
 
 
-def _announce() -> None:
+def _announce(module: str) -> None:
     """Have the parts of mmps imported before a registry looks for one."""
     from mmengine.registry import Registry
 
-    for name in ('mmengine.registry', 'mmdet.registry'):
-        for registry in vars(sys.modules[name]).values():
-            if isinstance(registry, Registry):
-                registry._locations.append('mmps.registered')
-                registry._imported = False
+    place = 'mmps.registered'
+    for registry in vars(sys.modules[module]).values():
+        if isinstance(registry, Registry) and place not in registry._locations:
+            # a list of its own: mmengine's registries share an empty one
+            registry._locations = [*registry._locations, place]
+            registry._imported = False
 
 
 when_imported('mmengine', compat.repair_mmengine)
 when_imported('mmcv', compat.supply_mmcv_ops)
 when_imported('mmengine.runner.checkpoint', _load_safely)
-when_imported('mmdet.registry', _announce)
+for _module in ('mmengine.registry', 'mmdet.registry'):
+    when_imported(_module, partial(_announce, _module))

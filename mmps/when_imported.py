@@ -65,8 +65,9 @@ class _Loader(Loader):
             self.loader.exec_module(module)
         finally:
             self.finder.importing.discard(name)
-        for action in self.finder.actions.pop(name, ()):
+        for action in self.finder.actions[name]:
             action()
+        del self.finder.actions[name]
 
 
 _FINDER = _Finder()
