@@ -47,10 +47,10 @@ from pathlib import Path
 
 import yaml
 
+from mmps.atomic_files import write_text
 from mmps.campaign_tables import differences_table, table
 from mmps.children import CHILDREN, STOPPED
 from mmps.distillation import random_table, read_table, write_table
-from mmps.evaluation.text_file import write_text
 from mmps.visualization import save_weight_sweep
 
 TOOLS = Path(__file__).parents[1] / 'tools'

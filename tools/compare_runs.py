@@ -91,7 +91,7 @@ def number(ratio: float, sign: str = '') -> str:
 
 def write_result(args: argparse.Namespace, comparisons: list) -> None:
     """All numbers, unrounded, NaN as null."""
-    from mmps.evaluation.text_file import write_text
+    from mmps.atomic_files import write_text
 
     def plain(value):
         if isinstance(value, dict):

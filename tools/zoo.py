@@ -40,23 +40,23 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    from mmps.engine import CheckpointError
-    from mmps.zoo import load_index
-    from mmps.zoo.listing import details, download, overview, verify
+    from mmps import zoo
+    from mmps.errors import InputError
+    from mmps.zoo.listing import details, overview
 
     try:
-        index = load_index()
+        index = zoo.load_index()
         if args.command == 'list':
             print(overview(index, args.released))
         elif args.command == 'info':
             print(details(index.find(args.name), index))
         elif args.command == 'download':
-            for path in download(args.names, index):
+            for path in zoo.download(args.names, index):
                 print(path)
         else:
-            bad = verify(args.names, index)
+            bad = zoo.verify(args.names, index)
             return 1 if bad else 0
-    except CheckpointError as error:
+    except InputError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -1,7 +1,7 @@
 """What mmengine lacks: safe checkpoints, exact resume, clean process groups.
 
-Importing this package registers the hooks and wrappers, and replaces
-mmengine's checkpoint loaders by safe ones (``checkpoint_schemes``).
+mmengine's checkpoint loaders are replaced by safe ones as soon as they are
+there (``checkpoint_schemes``).
 """
 
 from mmps.lazy import lazy_names

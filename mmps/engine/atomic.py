@@ -1,17 +1,11 @@
-"""Files that are either the old one or the new one, whatever happens.
+"""Checkpoints are written whole or not at all (``mmps.atomic_files``)."""
 
-A file is written under a hidden temporary name in the same folder, forced to
-the disk and then renamed, which a file system does in one step. A process
-killed in between leaves the old file, and a temporary file that the next
-writing of the same name replaces.
-"""
-
-import contextlib
-import os
 from pathlib import Path
 
 from mmengine.fileio import register_backend
 from mmengine.fileio.backends import LocalBackend
+
+from mmps.atomic_files import open_atomically
 
 from .errors import CheckpointError
 
@@ -28,38 +22,16 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     Raises:
         CheckpointError: The disk is full, the folder is read-only, ...
     """
-    path = Path(path)
-    temporary = path.with_name(f'.{path.name}.tmp')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, 'wb') as file:
+        with open_atomically(path) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        rename_durably(temporary, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        if not isinstance(error, OSError):
-            raise
+    except OSError as error:
         raise CheckpointError(
             path,
             f'cannot write {len(content):,} bytes: {error.strerror or error}',
             'A previous file of this name is untouched. Free some space or '
             'set another work_dir, then resume',
         ) from error
-
-
-def rename_durably(source: Path, target: Path) -> None:
-    """Rename over ``target``, and see that the folder survives a crash."""
-    os.replace(source, target)
-    if os.name != 'posix':  # a folder cannot be opened elsewhere
-        return
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 @register_backend('mmps.atomic')

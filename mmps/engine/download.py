@@ -19,7 +19,8 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-from .atomic import rename_durably
+from mmps.atomic_files import rename_durably
+
 from .checkpoint_io import check_sha256, hash_in_name
 from .errors import CheckpointError
 from .ranged_get import cannot_write, pull_all, size_of

@@ -9,6 +9,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from mmps.atomic_files import open_atomically
+
 T = TypeVar('T')
 
 
@@ -37,17 +39,8 @@ def write_npz(
         path: Its folder is made if it does not exist.
         arrays: Name -> array.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    try:
-        with partial.open('wb') as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with open_atomically(path, shared=True) as file:
+        np.savez(file, **arrays)
 
 
 def meta_entry(kind: Kind, notes: Mapping[str, object]) -> np.ndarray:

@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmps.atomic_files import write_text
 from mmps.evaluation.search import SearchScore
-from mmps.evaluation.text_file import write_text
 from mmps.structures import Protocol, Query
 
 COLUMNS = (

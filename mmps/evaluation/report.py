@@ -8,8 +8,8 @@ import os
 from rich.console import Console
 from rich.table import Table
 
+from mmps.atomic_files import write_text
 from mmps.evaluation.search import TOP_K
-from mmps.evaluation.text_file import write_text
 
 #: Columns that no table needs. (Tables are not stretched to it.)
 WIDTH = 100_000

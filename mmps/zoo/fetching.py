@@ -5,12 +5,14 @@ them; they are asked in turn, then the repository's own files.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.logging import print_log
 
 from mmps.engine import CheckpointError, cache_dir, fetch
 
+from .errors import ZooError
 from .index import Entry, Index, ReleasedFile, load_index
 
 _SCHEME = 'zoo://'
@@ -30,7 +32,7 @@ def mirrors(root: Path) -> list[str]:
     named = os.environ.get('MMPS_ZOO_URL', '').split()
     for address in named:
         if not address.startswith(('http://', 'https://', 'file://')):
-            raise CheckpointError(
+            raise ZooError(
                 'MMPS_ZOO_URL',
                 f'{address!r} is no http, https or file address',
                 'For a folder: MMPS_ZOO_URL=file:///path/of/folder',
@@ -103,6 +105,55 @@ def resolve(address: str) -> tuple[Path, Path]:
     index = load_index()
     weights = weights_file(address, index)
     return index.root / index.find(address).config, weights
+
+
+def download(names: Sequence[str], index: Index) -> list[Path]:
+    """Bring all files of entries into the cache.
+
+    Args:
+        names: Of entries with weights or a table.
+        index: Of the entries.
+
+    Returns:
+        Where they are now.
+
+    Raises:
+        CheckpointError: Unknown, not released, or nowhere to be had.
+    """
+    entries = [index.find(name) for name in names]
+    found = []
+    for entry in entries:
+        if entry.weights is not None or entry.table is None:
+            found.append(weights_file(entry.name, index))
+        if entry.table is not None:
+            found.append(table_file(entry.name, index))
+    return found
+
+
+def verify(names: Sequence[str], index: Index) -> int:
+    """Bring every released file, check it and say so.
+
+    Args:
+        names: Of entries; all if empty.
+        index: Of the entries.
+
+    Returns:
+        How many are not what they should be, or not to be had.
+    """
+    entries = [index.find(name) for name in names] or index.entries.values()
+    bad = good = 0
+    for entry in entries:
+        for file in filter(None, (entry.weights, entry.table)):
+            try:
+                fetch_file(file, index)
+            except CheckpointError as error:
+                bad += 1
+                print(f'BAD  {entry.name}: {error}')
+            else:
+                good += 1
+                print(f'ok   {file.path}  sha256 {file.sha256[:16]}...')
+    print(f'{good} files are as released, {bad} are not')
+    return bad
 
 
 def _not_released(entry: Entry, what: str) -> CheckpointError:

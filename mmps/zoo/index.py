@@ -21,7 +21,9 @@ from pathlib import Path
 
 import yaml
 
-from mmps.engine import CheckpointError
+from mmps.engine.errors import CheckpointError
+
+from .errors import ZooError
 
 _INDEX = 'model-index.yml'
 _SHA256 = re.compile('[0-9a-f]{64}')
@@ -120,7 +122,7 @@ def find_root() -> Path:
     for root in (package.parent, package / '.mim'):
         if (root / _INDEX).is_file():
             return root
-    raise CheckpointError(
+    raise ZooError(
         package / '.mim' / _INDEX,
         'no such file: this mmps was installed without its zoo',
         'Install it from a clone: pip install -e .',
@@ -134,7 +136,7 @@ def load_index(root: Path | None = None) -> Index:
         root: Folder of ``model-index.yml``, ``find_root()`` if None.
 
     Raises:
-        CheckpointError: A file is missing or a key is wrong; names both.
+        ZooError: A file is missing or a key is wrong; names both.
     """
     return _load_index(root or find_root())
 
@@ -153,7 +155,7 @@ def _load_index(root: Path) -> Index:
         for model in _get(read_metafile(path), 'Models', list, '', path):
             entry = _entry(model, path)
             if entry.name in entries:
-                raise CheckpointError(path, f'{entry.name} is listed twice')
+                raise ZooError(path, f'{entry.name} is listed twice')
             entries[entry.name] = entry
     return Index(root, entries)
 
@@ -162,25 +164,25 @@ def read_metafile(path: Path) -> dict:
     """Content of a metafile or of the index.
 
     Raises:
-        CheckpointError: It cannot be read, or is something else.
+        ZooError: It cannot be read, or is something else.
     """
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
-        raise CheckpointError(path, f'cannot be read: {error}') from error
+        raise ZooError(path, f'cannot be read: {error}') from error
     if not isinstance(content, dict):
-        raise CheckpointError(path, 'is not a mapping of keys to values')
+        raise ZooError(path, 'is not a mapping of keys to values')
     return content
 
 
 def _entry(model: dict, path: Path) -> Entry:
     if not isinstance(model, dict):
-        raise CheckpointError(path, f'Models: {model!r} is not a mapping')
+        raise ZooError(path, f'Models: {model!r} is not a mapping')
     name = model.get('Name', '?')
     what = f'entry {name}: '
     for key in ('Name', 'In Collection', 'Config'):
         if not isinstance(model.get(key), str):
-            raise CheckpointError(path, f'{what}{key} is missing')
+            raise ZooError(path, f'{what}{key} is missing')
     weights = table = None
     if 'Weights' in model:
         weights = _file(model, 'Weights', what, path)
@@ -204,7 +206,7 @@ def _get(content: dict, key: str, kind: type, what: str, path: Path):
     """A value of this kind, an empty one if the key is not there."""
     value = content.get(key, kind())
     if not isinstance(value, kind):
-        raise CheckpointError(
+        raise ZooError(
             path, f'{what}{key} is {value!r}, not a {kind.__name__}'
         )
     return value
@@ -218,7 +220,7 @@ def _results(model: dict, key: str, what: str, path: Path) -> dict[str, dict]:
             isinstance(result.get('Dataset'), str)
             and isinstance(result.get('Metrics'), dict)
         ):
-            raise CheckpointError(
+            raise ZooError(
                 path,
                 f'{what}{key} needs Dataset, a name, and Metrics, a mapping',
             )
@@ -229,9 +231,9 @@ def _results(model: dict, key: str, what: str, path: Path) -> dict[str, dict]:
 def _file(record: dict, key: str, what: str, path: Path) -> ReleasedFile:
     name, sha256, size = (record.get(k) for k in (key, 'SHA256', 'Size'))
     if not isinstance(name, str) or name.startswith('/') or '..' in name:
-        raise CheckpointError(path, f'{what}{key} is not a relative path')
+        raise ZooError(path, f'{what}{key} is not a relative path')
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-        raise CheckpointError(path, f'{what}SHA256 needs 64 hex digits')
+        raise ZooError(path, f'{what}SHA256 needs 64 hex digits')
     if type(size) is not int or size < 1:
-        raise CheckpointError(path, f'{what}Size needs a number of bytes')
+        raise ZooError(path, f'{what}Size needs a number of bytes')
     return ReleasedFile(name, sha256, size)

@@ -1,12 +1,7 @@
 """The zoo as text, for the command line."""
 
 import textwrap
-from collections.abc import Sequence
-from pathlib import Path
 
-from mmps.engine import CheckpointError
-
-from .fetching import fetch_file, table_file, weights_file
 from .index import Entry, Index, ReleasedFile
 
 _WIDTH = 79
@@ -60,55 +55,6 @@ def details(entry: Entry, index: Index) -> str:
             f'{key}: {value}', _WIDTH, subsequent_indent='    '
         )
     return '\n'.join(lines)
-
-
-def download(names: Sequence[str], index: Index) -> list[Path]:
-    """Bring all files of entries into the cache.
-
-    Args:
-        names: Of entries with weights or a table.
-        index: Of the entries.
-
-    Returns:
-        Where they are now.
-
-    Raises:
-        CheckpointError: Unknown, not released, or nowhere to be had.
-    """
-    entries = [index.find(name) for name in names]
-    found = []
-    for entry in entries:
-        if entry.weights is not None or entry.table is None:
-            found.append(weights_file(entry.name, index))
-        if entry.table is not None:
-            found.append(table_file(entry.name, index))
-    return found
-
-
-def verify(names: Sequence[str], index: Index) -> int:
-    """Bring every released file, check it and say so.
-
-    Args:
-        names: Of entries; all if empty.
-        index: Of the entries.
-
-    Returns:
-        How many are not what they should be, or not to be had.
-    """
-    entries = [index.find(name) for name in names] or index.entries.values()
-    bad = good = 0
-    for entry in entries:
-        for file in filter(None, (entry.weights, entry.table)):
-            try:
-                fetch_file(file, index)
-            except CheckpointError as error:
-                bad += 1
-                print(f'BAD  {entry.name}: {error}')
-            else:
-                good += 1
-                print(f'ok   {file.path}  sha256 {file.sha256[:16]}...')
-    print(f'{good} files are as released, {bad} are not')
-    return bad
 
 
 def _headline(entry: Entry) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from mmps.engine import CheckpointError, write_atomically
+from mmps.atomic_files import write_text
 
+from .errors import ZooError
 from .index import ReleasedFile, forget_indexes, read_metafile
 
 #: Of a test, in this order; the others are counts.
@@ -63,14 +64,14 @@ def record(path: Path, name: str, updates: Mapping) -> None:
             takes a key out of it.
 
     Raises:
-        CheckpointError: There is no such file or entry.
+        ZooError: There is no such file or entry.
     """
     content = read_metafile(path)
     for model in content.get('Models', []):
         if model['Name'] == name:
             break
     else:
-        raise CheckpointError(
+        raise ZooError(
             path,
             f'has no entry {name}',
             'Add one with Name, In Collection, Config and Metadata',
@@ -80,5 +81,5 @@ def record(path: Path, name: str, updates: Mapping) -> None:
     model['Metadata'] = {
         key: value for key, value in metadata.items() if value is not None
     }
-    write_atomically(path, dumps(content).encode())
+    write_text(path, dumps(content))
     forget_indexes()

@@ -14,8 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mmps.engine import CheckpointError
-
+from .errors import ZooError
 from .index import Entry, Index
 
 _TABLE = re.compile(
@@ -48,7 +47,7 @@ def fill(page: Path, index: Index) -> str:
         index: Of the entries.
 
     Raises:
-        CheckpointError: A mark names nothing, or has no other mark.
+        ZooError: A mark names nothing, or has no other mark.
     """
 
     def table(match: re.Match) -> str:
@@ -59,7 +58,7 @@ def fill(page: Path, index: Index) -> str:
     text, tables = _TABLE.subn(table, page.read_text())
     marks = len(_MARK.findall(text))
     if marks != 2 * tables:
-        raise CheckpointError(
+        raise ZooError(
             page,
             f'has {marks} marks of the zoo for {tables} tables',
             'A table is between <!-- zoo: NAME --> and <!-- /zoo -->, each '
@@ -73,7 +72,7 @@ def _named(patterns: list[str], index: Index, page: Path) -> list[Entry]:
     for pattern in patterns:
         names = fnmatch.filter(index.entries, pattern)
         if not names:
-            raise CheckpointError(page, f'no entry of the zoo is {pattern}')
+            raise ZooError(page, f'no entry of the zoo is {pattern}')
         entries.update({name: index.entries[name] for name in names})
     return list(entries.values())
 

@@ -2,6 +2,7 @@ import pytest
 
 from mmps.engine import CheckpointError
 from mmps.zoo import (
+    ZooError,
     fetch_file,
     is_address,
     mirrors,
@@ -195,7 +196,7 @@ def test_a_wrong_address_of_a_mirror_is_refused(address, get):
     match = f"MMPS_ZOO_URL: '{address}' is no http, https or file address"
     with (
         serve({PATH: DATA}) as server,
-        pytest.raises(CheckpointError, match=match) as caught,
+        pytest.raises(ZooError, match=match) as caught,
     ):
         get(server.url, address)
     assert 'MMPS_ZOO_URL=file:///path/of/folder' in str(caught.value)

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from mmps.engine import CheckpointError
+from mmps.zoo import ZooError, load_index
 from mmps.zoo import index as index_module
-from mmps.zoo import load_index
 from mmps.zoo.index import find_root, forget_indexes
 
 from .small import entry, keys_of, write_zoo
@@ -156,7 +156,7 @@ def changed(**keys):
 def test_a_wrong_key_is_named_with_its_file_and_entry(
     models, message, tmp_path
 ):
-    with pytest.raises(CheckpointError, match=message) as caught:
+    with pytest.raises(ZooError, match=message) as caught:
         write_zoo(tmp_path, *models)
     assert caught.value.file == str(tmp_path / 'configs/oim/metafile.yml')
 
@@ -181,7 +181,7 @@ def test_a_file_that_is_no_metafile_is_named(name, text, message, tmp_path):
     if text is not None:
         path.write_text(text)
     forget_indexes()
-    with pytest.raises(CheckpointError, match=message) as caught:
+    with pytest.raises(ZooError, match=message) as caught:
         load_index(tmp_path)
     assert caught.value.file == str(path)
 
@@ -192,7 +192,7 @@ def test_the_index_is_the_repositorys_or_else_the_packages(
     package = tmp_path / 'mmps'
     file = package / 'zoo' / 'index.py'
     monkeypatch.setattr(index_module, '__file__', str(file))
-    with pytest.raises(CheckpointError, match='installed without its zoo'):
+    with pytest.raises(ZooError, match='installed without its zoo'):
         find_root()
     write_zoo(package / '.mim', FULL)
     assert find_root() == package / '.mim'

@@ -1,7 +1,8 @@
 import pytest
 
 from mmps.engine import CheckpointError
-from mmps.zoo.listing import details, download, overview, verify
+from mmps.zoo import download, verify
+from mmps.zoo.listing import details, overview
 
 from .small import (
     cached,

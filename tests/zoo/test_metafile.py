@@ -3,8 +3,7 @@ import math
 import pytest
 import yaml
 
-from mmps.engine import CheckpointError
-from mmps.zoo import ReleasedFile, load_index
+from mmps.zoo import ReleasedFile, ZooError, load_index
 from mmps.zoo.metafile import dumps, file_record, record, results_of
 
 from .small import entry, write_zoo
@@ -98,11 +97,11 @@ def test_an_entry_that_is_not_there_is_not_made(tmp_path):
     write_zoo(tmp_path, entry('x'))
     path = tmp_path / METAFILE
     before = path.read_text()
-    with pytest.raises(CheckpointError, match=r'has no entry y.*Add one'):
+    with pytest.raises(ZooError, match=r'has no entry y.*Add one'):
         record(path, 'y', {'Log': 'y.json'})
     assert path.read_text() == before
     missing = tmp_path / 'metafile.yml'
-    with pytest.raises(CheckpointError, match=r'metafile\.yml: cannot be re'):
+    with pytest.raises(ZooError, match=r'metafile\.yml: cannot be re'):
         record(missing, 'x', {})
     assert not missing.exists()
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from mmps.engine import CheckpointError
+from mmps.zoo import ZooError
 from mmps.zoo.tables import fill, pages
 
 from .small import entry, keys_of, make_default, write_zoo
@@ -137,7 +137,7 @@ def test_a_page_without_tables_stays(page, index):
 
 def test_a_mark_that_names_nothing_is_an_error(page, index):
     page.write_text('<!-- zoo: a c* -->\n<!-- /zoo -->\n')
-    with pytest.raises(CheckpointError, match=r'page\.md: no entry .* is c\*'):
+    with pytest.raises(ZooError, match=r'page\.md: no entry .* is c\*'):
         fill(page, index)
 
 
@@ -154,7 +154,7 @@ def test_a_mark_that_names_nothing_is_an_error(page, index):
 def test_a_mark_without_another_is_an_error(text, count, page, index):
     page.write_text(text)
     match = rf'page\.md: has {count} tables'
-    with pytest.raises(CheckpointError, match=match):
+    with pytest.raises(ZooError, match=match):
         fill(page, index)
 
 
