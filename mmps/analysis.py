@@ -5,7 +5,6 @@ often this number, sometimes twice it. Counted are convolutions and products of
 matrices, as torch counts them.
 """
 
-import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -18,6 +17,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from mmps.plain_model import plain_model
 
 #: Parts that a table has a line for, if the network has them.
 PARTS = (
@@ -80,11 +81,9 @@ def build_network(cfg: Config) -> nn.Module:
     Nothing is downloaded: size and speed do not depend on the weights, but
     for how many proposals overlap.
     """
-    model = copy.deepcopy(cfg.model)
-    model.pop('distiller', None)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         torch.manual_seed(0)
-        network = MODELS.build(model)
+        network = MODELS.build(plain_model(cfg.model))
     network.eval()
     return network
 

@@ -25,6 +25,7 @@ from mmps.evaluation.per_query import check_per_query
 from mmps.evaluation.report import write_json
 from mmps.evaluation.scoring import select
 from mmps.inference import PersonSearchInferencer
+from mmps.plain_model import plain_model
 from mmps.visualization import save_query_pages
 
 __all__ = [
@@ -155,34 +156,40 @@ def run_test(
     Returns:
         What docs/evaluation.md describes.
     """
-    cfg.load_from = None if checkpoint == UNTRAINED else checkpoint
-    cfg.resume = False
     if dump is not None:
         cfg.test_evaluator.dump = dump
     if per_query is not None:
         check_per_query(per_query)
         cfg.test_evaluator.per_query = per_query
-    _forget_training(cfg)
-    _read_asked_protocols(cfg)
+    untrained = checkpoint == UNTRAINED
+    _prepare_test(cfg, None if untrained else checkpoint)
     with launched(cfg):
-        result = _test(cfg, untrained=checkpoint == UNTRAINED, show=show)
+        result = _test(cfg, untrained=untrained, show=show)
     if out is not None and result is not None:
         write_json(result, out)
     return result
 
 
-def _forget_training(cfg: Config) -> None:
-    """Leave what a test needs: no training data, no teacher."""
+def _prepare_test(cfg: Config, checkpoint: str | None) -> None:
+    """Leave what a test needs: no training data, no teacher.
+
+    Args:
+        cfg: Changed in place.
+        checkpoint: What is tested, None for fresh weights.
+    """
+    cfg.load_from = checkpoint
+    cfg.resume = False
     for key in (
         *('train_cfg', 'train_dataloader', 'optim_wrapper'),
         *('val_cfg', 'val_dataloader', 'val_evaluator'),
         *('param_scheduler', 'auto_scale_lr'),
     ):
         cfg[key] = None
-    cfg.model.pop('distiller', None)
+    cfg.model = plain_model(cfg.model)
     # what may be new to a start of training may not be new to a test
     if 'strict_load' in cfg.get('default_hooks', {}):
         cfg.default_hooks.strict_load.pop('allow', None)
+    _read_asked_protocols(cfg)
 
 
 def _read_asked_protocols(cfg: Config) -> None:
@@ -272,14 +279,12 @@ def load_pair_loop(cfg: Config, checkpoint: str) -> PairTestLoop:
             ``PairTestLoop``.
         checkpoint: Path or URL of the weights.
     """
-    cfg.load_from, cfg.resume = checkpoint, False
     if cfg.test_cfg.get('type') != 'PairTestLoop':
         raise ValueError(
             f"{cfg.filename}: pairs need test_cfg=dict(type='PairTestLoop'), "
             f'this config has {cfg.test_cfg.get("type")}'
         )
-    _forget_training(cfg)
-    _read_asked_protocols(cfg)
+    _prepare_test(cfg, checkpoint)
     runner = QuietRunner.from_cfg(cfg)
     runner.load_or_resume()
     runner.model.eval()
@@ -307,9 +312,7 @@ def table_of(cfg: Config, checkpoint: str) -> IdentityTable:
         'on_bad_image': 'raise',
     }
     cfg.test_evaluator = dict(type='PersonSearchMetric', protocols=[])
-    _forget_training(cfg)
-    cfg.load_from = checkpoint
-    cfg.resume = False
+    _prepare_test(cfg, checkpoint)
     with launched(cfg):
         return _table(cfg, checkpoint)
 

@@ -3,12 +3,11 @@
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmdet.registry import MODELS
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from mmps.engine import (
     write_atomically,
 )
 from mmps.engine.key_report import training_only
+from mmps.plain_model import plain_model
 from mmps.zoo.index import Entry, ReleasedFile, load_index
 from mmps.zoo.metafile import file_record, record, results_of
 from mmps.zoo.publish import released_state, write_hashed, write_weights
@@ -161,17 +161,10 @@ def _state(
 ) -> dict[str, Tensor]:
     """The weights of a checkpoint that a test needs, and no others."""
     with DefaultScope.overwrite_default_scope('mmdet'):
-        model = MODELS.build(_plain(cfg))
+        model = MODELS.build(plain_model(cfg.model))
     state = released_state(saved['state_dict'], training_only(model), half)
     check_state_dict(model, state, checkpoint)
     return state
-
-
-def _plain(cfg: Config) -> ConfigDict:
-    """A copy of the model's config, without a teacher."""
-    model = deepcopy(cfg.model)
-    model.pop('distiller', None)
-    return model
 
 
 def _weights(
@@ -187,7 +180,7 @@ def _weights(
         'name': entry.name,
         'mmps_version': __version__,
         'commit': training.commit,
-        'config': json.dumps(_plain(cfg).to_dict()),
+        'config': json.dumps(plain_model(cfg.model).to_dict()),
         'identity_names': json.dumps(names),
         **{key: str(entry.metadata[key]) for key in _TERMS},
     }

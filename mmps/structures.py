@@ -39,6 +39,16 @@ UNLABELED = -1
 BACKGROUND = -2
 
 
+def split_result_key(key: str) -> tuple[str, str]:
+    """Row and figure of a key of a test's result.
+
+    'G100/mAP' -> ('G100', 'mAP'); the row of detection is 'det', and a row
+    may have a '/' in its name.
+    """
+    row, _, figure = key.rpartition('/')
+    return row, figure
+
+
 class _Shared:
     """Immutable by agreement, so that a copy is the object itself.
 

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / 'mmps'
 #: Files that know no other part and that all may name.
 GROUND_FLOOR = {
     *('structures', 'seeding', 'fingerprint', 'errors', 'atomic_files'),
-    *('lazy', 'openmp', 'when_imported'),
+    *('lazy', 'openmp', 'when_imported', 'plain_model'),
 }
 MAY_IMPORT = {  # part -> other parts of mmps that it may name
     **{part: set() for part in GROUND_FLOOR},

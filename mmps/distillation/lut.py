@@ -26,6 +26,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from mmps.engine import CheckpointError, write_atomically
+from mmps.models.oim_loss import names_in_state
 from mmps.zoo import is_address, table_file
 
 _SHOWN = 5
@@ -244,7 +245,7 @@ def identity_names(state: Mapping[str, Tensor]) -> list[str] | None:
     """Names of the training identities among weights, None without."""
     for key, text in state.items():
         if key.endswith(_NAMES_KEY) and len(text):
-            return bytes(text.tolist()).decode().split('\n')
+            return list(names_in_state(text))
     return None
 
 

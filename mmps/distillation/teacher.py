@@ -5,7 +5,6 @@ Symbols used in this file:
     R   sampled RoIs of the mini-batch
 """
 
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +20,7 @@ from mmps.engine import CheckpointError, fill_weights, read_weights
 from mmps.engine.key_report import training_only
 from mmps.fingerprint import fingerprint
 from mmps.models.person_search_rpn_head import per_anchor
+from mmps.plain_model import plain_model
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,7 @@ def teacher_config(teacher: str | ConfigType) -> ConfigType:
                 f'path of one, from the working folder ({Path.cwd()})'
             )
         teacher = Config.fromfile(teacher).get('model', {})
-    config = Config(dict(model=deepcopy(teacher))).model
-    config.pop('distiller', None)
+    config = Config(dict(model=plain_model(teacher))).model
     if 'rpn_head' not in config:
         raise ValueError(
             f'model.distiller.teacher is a {config.get("type")} without '

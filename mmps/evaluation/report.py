@@ -10,6 +10,7 @@ from rich.table import Table
 
 from mmps.atomic_files import write_text
 from mmps.evaluation.search import TOP_K
+from mmps.structures import split_result_key
 
 #: Columns that no table needs. (Tables are not stretched to it.)
 WIDTH = 100_000
@@ -19,7 +20,7 @@ def rows(result: dict[str, float]) -> dict[str, dict[str, float]]:
     """Split '<row>/<figure>' -> number into row -> figure -> number."""
     table: dict[str, dict[str, float]] = {}
     for key, value in result.items():
-        row, _, figure = key.rpartition('/')
+        row, figure = split_result_key(key)
         table.setdefault(row, {})[figure] = value
     return table
 

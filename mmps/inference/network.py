@@ -15,6 +15,7 @@ from mmengine.registry import DefaultScope
 from mmps.datasets.transforms import clip
 from mmps.engine import fill_weights, read_weights
 from mmps.fingerprint import fingerprint
+from mmps.plain_model import plain_model
 from mmps.zoo import is_address, resolve
 
 from .scenes import Scene
@@ -44,7 +45,7 @@ class Network:
     ) -> None:
         config, weights = _resolve(model, weights)
         cfg = Config.fromfile(config)
-        cfg.model.pop('distiller', None)
+        cfg.model = plain_model(cfg.model)
         cfg.model.train_cfg = None
         pipeline = _test_pipeline(cfg)
         with DefaultScope.overwrite_default_scope('mmdet'):

@@ -265,7 +265,7 @@ class OIMLoss(nn.Module):
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take over names; a state without any leaves those that are known."""
-        self.identity_names = _names_in(state) or self.identity_names
+        self.identity_names = names_in_state(state) or self.identity_names
 
     def take_over(
         self, saved: Mapping[str, Tensor]
@@ -286,7 +286,7 @@ class OIMLoss(nn.Module):
         own, ours = self.state_dict(), self.identity_names
         if not ours or saved.keys() != own.keys():  # or a damaged file
             return saved, ''
-        theirs = _names_in(saved['_extra_state'])
+        theirs = names_in_state(saved['_extra_state'])
         counts = f'{len(saved["table"])} there, {len(ours)} here'
         if not theirs:
             return {}, f'{_FRESH} does not name its identities ({counts})'
@@ -352,8 +352,8 @@ class OIMLoss(nn.Module):
         self.identity_names = names
 
 
-def _names_in(state: Tensor) -> tuple[str, ...]:
-    """Names of what ``OIMLoss.get_extra_state`` gives, () for none."""
+def names_in_state(state: Tensor) -> tuple[str, ...]:
+    """Identity names of what ``OIMLoss.get_extra_state`` gives, or ()."""
     text = bytes(state.tolist()).decode()
     return tuple(text.split('\n')) if text else ()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from mmps.atomic_files import write_text
+from mmps.structures import split_result_key
 
 from .errors import ZooError
 from .index import ReleasedFile, forget_indexes, read_metafile
@@ -37,7 +38,7 @@ def results_of(result: Mapping[str, float], data: str) -> list[dict]:
     """
     tables: dict[str, dict[str, float]] = {}
     for key, value in result.items():
-        protocol, _, metric = key.partition('/')
+        protocol, metric = split_result_key(key)
         wanted = _DETECTION if protocol == 'det' else _SEARCH
         if metric in wanted and value is not None and not math.isnan(value):
             row = tables.setdefault(protocol, {})
