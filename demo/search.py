@@ -92,7 +92,7 @@ def search(args: argparse.Namespace) -> None:
     from mmps.apis import PersonSearchInferencer
     from mmps.evaluation.report import write_json
     from mmps.inference import Match, stored_index
-    from mmps.inference.report import as_json, render
+    from mmps.inference.report import as_json, list_matches
     from mmps.visualization import save_match_sheet
 
     inferencer = PersonSearchInferencer(
@@ -106,7 +106,7 @@ def search(args: argparse.Namespace) -> None:
         *(args.query, args.box, gallery),
         **dict(how, top=args.top, rerank=args.rerank),
     )
-    print(render(matches))
+    print(list_matches(matches))
     if args.json:
         query = dict(image=args.query, box=args.box)
         found = dict(query=query, matches=as_json(matches))

@@ -286,7 +286,7 @@ def evenly(total: int, wanted: int) -> list[int]:
     return [int(i) for i in np.linspace(0, total - 1, wanted).round()]
 
 
-def render(guidance: Guidance) -> str:
+def describe_guidance(guidance: Guidance) -> str:
     """Text for a terminal."""
     lines = [
         f'{guidance.images} gallery images, {guidance.queries} queries on each'

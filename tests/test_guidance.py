@@ -13,10 +13,10 @@ from mmengine.structures import InstanceData
 from mmps.guidance import (
     Guidance,
     Reader,
+    describe_guidance,
     evenly,
     look,
     mean_or_none,
-    render,
 )
 from mmps.structures import Gallery, Protocol, Query
 from tests.models.build import batch, model_config, scene
@@ -147,7 +147,7 @@ def test_all_three_guides_look_at_the_query(learnt):
     streets = Streets()
     model, logged = learnt
     trained = look(model, streets, streets.protocol, 4, 3)
-    print(render(trained))
+    print(describe_guidance(trained))
     assert trained.cases == 4 * (SCENES - 1)
     assert max(block.over_queries for block in trained.gates) > 0.01
     assert trained.map_change > 0.001
@@ -216,7 +216,7 @@ def test_parts_that_are_switched_off_are_none():
     assert found.map_change == 0
     assert found.qrpn_order is found.qsim_order is None
     assert 0 <= found.cosine_order <= 1
-    text = render(found)
+    text = describe_guidance(found)
     assert 'no gates' in text
     assert text.count('none') == 2
 
@@ -256,7 +256,9 @@ def test_a_report_is_read_by_people():
     gates = SimpleNamespace(
         smallest=0.5, largest=1.5, over_queries=3e-8, over_channels=0.25
     )
-    text = render(Guidance(50, 8, (gates,), 0.0123, 190, 0.71, None, 0.94))
+    text = describe_guidance(
+        Guidance(50, 8, (gates,), 0.0123, 190, 0.71, None, 0.94)
+    )
     assert '8 gallery images, 50 queries on each' in text
     row = '    1         0.5000         1.5000          3e-08           0.25'
     assert row in text.splitlines()

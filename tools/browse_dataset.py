@@ -50,10 +50,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mmps.apis import build_dataset, load_config, parse_options
-    from mmps.visualization.fed import save_fed_pages
+    from mmps.visualization.input_pages import save_input_pages
 
     cfg = load_config(args.config, cfg_options=parse_options(args.cfg_options))
-    files = save_fed_pages(
+    files = save_input_pages(
         build_dataset(cfg, args.split),
         args.out,
         title=f'{args.config}, {args.split}',

@@ -50,7 +50,7 @@ def main() -> None:
     args = parse_args()
     from mmps.apis import load_config, load_pair_loop, parse_options
     from mmps.evaluation.scoring import select
-    from mmps.guidance import look, render
+    from mmps.guidance import describe_guidance, look
 
     cfg = load_config(args.config, cfg_options=parse_options(args.cfg_options))
     cfg.test_evaluator.protocols = [args.protocol]
@@ -64,7 +64,7 @@ def main() -> None:
         args.queries,
         args.images,
     )
-    print(render(guidance))
+    print(describe_guidance(guidance))
     if args.out:
         text = json.dumps(dataclasses.asdict(guidance), indent=1)
         args.out.write_text(text + '\n')

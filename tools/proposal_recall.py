@@ -36,13 +36,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mmps.apis import load_config, load_pair_loop, parse_options
-    from mmps.evaluation.proposal_recall import recall_at, walk
+    from mmps.evaluation.proposal_recall import proposals_of_pairs, recall_at
     from mmps.visualization import save_proposal_sheet
 
     cfg = load_config(args.config, cfg_options=parse_options(args.cfg_options))
     cfg.test_evaluator.protocols = [args.protocol]
     loop = load_pair_loop(cfg, args.checkpoint)
-    cases = walk(loop, args.protocol, args.queries)
+    cases = proposals_of_pairs(loop, args.protocol, args.queries)
     report = dict(pairs=len(cases))
     print(f'{len(cases)} pairs; the person is among the first k proposals')
     print('k'.rjust(16) + ''.join(f'{k:8}' for k in args.top))

@@ -92,7 +92,7 @@ def score(args: argparse.Namespace):
 def main() -> None:
     args = parse_args()
     from mmps.evaluation.per_query import check_per_query, write_per_query
-    from mmps.evaluation.report import render, write_json
+    from mmps.evaluation.report import describe_result, write_json
 
     try:
         if args.per_query:
@@ -100,7 +100,7 @@ def main() -> None:
         scored = score(args)
     except (OSError, ValueError) as error:
         raise SystemExit(f'score.py: {error}') from None
-    print(render(scored.result))
+    print(describe_result(scored.result))
     if args.out:
         write_json(scored.result, args.out)
     if args.per_query:

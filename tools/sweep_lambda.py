@@ -110,8 +110,8 @@ def main() -> None:
     with CHILDREN.handing_on_signals(), ThreadPoolExecutor(args.jobs) as pool:
         detector = None
         if args.detector:
-            alone = (args.detector, 0.0, [])
-            detector = pool.submit(measure, alone, args)
+            detector_point = (args.detector, 0.0, [])
+            detector = pool.submit(measure, detector_point, args)
         runs = pool.map(lambda point: measure(point[1], args), points)
         for (label, (config, weight, _)), results in zip(
             points, runs, strict=True

@@ -147,7 +147,7 @@ class KnowledgeDistiller(nn.Module):
                 'load_teacher(model)'
             )
         losses = dict(losses)
-        taught = self.teacher(
+        teacher_outputs = self.teacher(
             batch_inputs,
             anchors.where if 'rpn' in self.soft else None,
             rois.where if 'rcn' in self.soft else None,
@@ -156,14 +156,16 @@ class KnowledgeDistiller(nn.Module):
             inside = cells_of_images(
                 [sample.img_shape for sample in batch_data_samples],
                 self.teacher.stride,
-                taught.feats,
+                teacher_outputs.feats,
             )
-            losses['loss_kd_hint'] = self.hint(feats[0], taught.feats, inside)
+            losses['loss_kd_hint'] = self.hint(
+                feats[0], teacher_outputs.feats, inside
+            )
             weight = self.hint.adapter.weight.detach()
             losses['kd_adapter_norm'] = weight.norm()
         for stage, boxes, answer, hard in (
-            ('rpn', anchors, taught.rpn, 'loss_rpn_cls'),
-            ('rcn', rois, taught.rcn, 'loss_cls'),
+            ('rpn', anchors, teacher_outputs.rpn, 'loss_rpn_cls'),
+            ('rcn', rois, teacher_outputs.rcn, 'loss_cls'),
         ):
             if stage not in self.soft:
                 continue

@@ -102,7 +102,7 @@ def compare_keys(
         if not any(key.startswith(prefix) for key in theirs)
     )
     left_out = tuple(key for key in ours if key.startswith(absent))
-    alone = [key for key in ours if key not in {*theirs, *left_out}]
+    unmatched = [key for key in ours if key not in {*theirs, *left_out}]
     matched, differing = [], []
     for key in ours.keys() & theirs.keys():
         shapes = [tuple(getattr(d[key], 'shape', ())) for d in (ours, theirs)]
@@ -112,10 +112,10 @@ def compare_keys(
             differing.append((key, *shapes))
     return KeyReport(
         matched=tuple(sorted(matched)),
-        missing=tuple(k for k in alone if not k.endswith(_COUNTER)),
+        missing=tuple(k for k in unmatched if not k.endswith(_COUNTER)),
         unexpected=tuple(key for key in theirs if key not in ours),
         differing=tuple(sorted(differing)),
-        counters=tuple(k for k in alone if k.endswith(_COUNTER)),
+        counters=tuple(k for k in unmatched if k.endswith(_COUNTER)),
         left_out=left_out,
     )
 

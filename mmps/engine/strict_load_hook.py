@@ -52,7 +52,7 @@ class StrictLoadHook(Hook):
             _check_resumable(checkpoint, source)
         model = unwrapped_model(runner)
         weights = checkpoint.get('state_dict', checkpoint)
-        told = {} if runner._resume else _take_over(model, weights)
+        fresh_starts = {} if runner._resume else _take_over(model, weights)
         report = check_state_dict(
             model,
             weights,
@@ -62,9 +62,11 @@ class StrictLoadHook(Hook):
         )
         if not report.fits:
             runner.logger.warning(f'{source}: {overview(report)}')
-        for prefix, line in told.items():
+        for prefix, line in fresh_starts.items():
             runner.logger.info(f'{source}: {prefix[:-1]} {line}')
-        lacking = [k for k in report.left_out if not k.startswith((*told,))]
+        lacking = [
+            k for k in report.left_out if not k.startswith((*fresh_starts,))
+        ]
         if lacking:
             runner.logger.info(
                 f'{source}: published weights; {len(lacking)} keys '
@@ -80,7 +82,7 @@ def _take_over(model: nn.Module, weights: dict) -> dict[str, str]:
     Returns:
         Prefix of the keys of such a module -> what it says.
     """
-    told = {}
+    fresh_starts = {}
     for prefix in training_only(model):
         module = model.get_submodule(prefix[:-1])
         keys = [k for k in weights if bare(k).startswith(prefix)]
@@ -92,8 +94,8 @@ def _take_over(model: nn.Module, weights: dict) -> dict[str, str]:
         state, line = module.take_over(saved)
         weights.update({prefix + key: value for key, value in state.items()})
         if line:
-            told[prefix] = line
-    return told
+            fresh_starts[prefix] = line
+    return fresh_starts
 
 
 def _check_resumable(checkpoint: dict, source) -> None:

@@ -45,8 +45,8 @@ def write_npz(
 
 def meta_entry(kind: Kind, notes: Mapping[str, object]) -> np.ndarray:
     """The array ``meta`` of a file: JSON of its kind and of ``notes``."""
-    told = {'format': kind.format, 'version': kind.version, **notes}
-    return np.array(json.dumps(told))
+    meta = {'format': kind.format, 'version': kind.version, **notes}
+    return np.array(json.dumps(meta))
 
 
 def read_npz(

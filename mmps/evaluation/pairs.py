@@ -90,11 +90,11 @@ def score_pairs(
             _check_complete(name, query, findings, gallery, num_images)
             if query not in boxes:
                 boxes[query] = findings[query].boxes(num_images)
-            alone = Protocol(np.array([0]), (gallery,))
+            one_query = Protocol(np.array([0]), (gallery,))
             (score,) = score_search(
                 boxes[query],
                 np.ones((1, 1)),
-                {name: alone},
+                {name: one_query},
                 duplicates=duplicates,
                 cws=cws,
             ).values()

@@ -17,7 +17,7 @@ from mmps.evaluation.rankings import (
     search_of_pairs,
 )
 from mmps.evaluation.records import gather
-from mmps.evaluation.report import render
+from mmps.evaluation.report import describe_result
 from mmps.evaluation.scoring import (
     Scored,
     check_options,
@@ -190,7 +190,7 @@ class PersonSearchMetric(BaseMetric):
         """Log the result, write what is to be written, return the result."""
         if self.per_query is not None:
             write_per_query(scored.queries, self.per_query)
-        print_log('\n' + render(scored.result), logger='current')
+        print_log('\n' + describe_result(scored.result), logger='current')
         return scored.result
 
 

@@ -45,7 +45,7 @@ class Case:
         return rank_of_person(self.guided, self.bbox)
 
 
-def walk(
+def proposals_of_pairs(
     loop: PairTestLoop, protocol: str, num_queries: int | None = None
 ) -> list[Case]:
     """Propose for all queries, in all images that show the person.

@@ -89,8 +89,8 @@ def rank(
     gallery = protocol.galleries[position]
     listed = listings(name, position, gallery, boxes.num_images)
     rows = candidates(listed, boxes, duplicates)
-    alone = Protocol(np.zeros(1, np.int64), (gallery,))
-    positives = Positives.find(name, boxes, alone, duplicates)
+    one_query = Protocol(np.zeros(1, np.int64), (gallery,))
+    positives = Positives.find(name, boxes, one_query, duplicates)
     winners, found = positives.winners(0, similarity)
     # a row that is ranked twice is right as often as it finds an entry
     wins = np.bincount(winners, minlength=len(boxes))

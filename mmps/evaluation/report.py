@@ -30,7 +30,7 @@ def percent(ratio: float) -> str:
     return '-' if math.isnan(ratio) else f'{100 * ratio:.2f}'
 
 
-def render(result: dict[str, float]) -> str:
+def describe_result(result: dict[str, float]) -> str:
     """Text of the result: one line for detection, a table for searches."""
     table = rows(result)
     lines = []

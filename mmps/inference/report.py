@@ -10,7 +10,7 @@ from mmps.evaluation.report import to_text
 from .matches import Match
 
 
-def render(matches: Sequence[Match]) -> str:
+def list_matches(matches: Sequence[Match]) -> str:
     """Text of a ranking: a table, or that nobody was found."""
     if not matches:
         return 'nobody was found'

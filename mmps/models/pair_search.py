@@ -171,7 +171,7 @@ class PairSearcher:
         if self.gated:
             stream = self.model.backbone.begin(image, sizes, box)
             return QueryState(box, stream)
-        feats = self.model.backbone.alone(image, sizes)
+        feats = self.model.backbone.plain_features(image, sizes)
         region = self.model.roi_head.bbox_roi_extractor(
             (feats,), bbox2roi([box])
         )
@@ -184,7 +184,7 @@ class PairSearcher:
         sizes = [meta['img_shape'][:2]]
         if self.gated:
             return GalleryState(meta, self.model.backbone.begin(image, sizes))
-        feats = self.model.backbone.alone(image, sizes)
+        feats = self.model.backbone.plain_features(image, sizes)
         scores, boxes = self.model.rpn_head.anchors_of((feats,), [meta])
         row = torch.full_like(scores[0], -1, dtype=torch.long)
         return GalleryState(meta, None, feats, scores[0], boxes[0], row)

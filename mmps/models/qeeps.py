@@ -111,7 +111,7 @@ class QEEPS(PersonSearchRCNN):
     ) -> tuple[Tensor]:
         """C4 map of single images, see ``QSSEResNet.single``."""
         sizes = image_sizes(batch_data_samples)
-        return (self.backbone.alone(batch_inputs, sizes),)
+        return (self.backbone.plain_features(batch_inputs, sizes),)
 
     def pair_searcher(self, score_thr: float, cache_mb: float):
         """Return what runs pairs at test time, with a bounded cache."""

@@ -28,9 +28,10 @@ Sizes = Sequence[tuple[int, int]]
 class QSSEResNet(ResNet):
     """ResNet on pairs, in lock-step, with a gate in every residual block.
 
-    ``forward_pairs`` is QSSE-Net. Single images (``forward``, ``alone``) have
-    no query; see ``single``. The weights of a plain ResNet fit; the gates
-    (``gates.*``, in the order of the blocks) come on top.
+    ``forward_pairs`` is QSSE-Net. Single images (``forward``,
+    ``plain_features``) have no query; see ``single``. The weights of a plain
+    ResNet fit; the gates (``gates.*``, in the order of the blocks) come on
+    top.
 
     What is outside an image, in the padding of its batch, is held at zero
     before every convolution and left out of the averages, so that an image
@@ -104,7 +105,7 @@ class QSSEResNet(ResNet):
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
         """(B, 3, H, W) single images, not padded, to their C4 maps."""
-        return (self.alone(x, [tuple(x.shape[-2:])] * len(x)),)
+        return (self.plain_features(x, [tuple(x.shape[-2:])] * len(x)),)
 
     def forward_pairs(
         self,
@@ -199,7 +200,7 @@ class QSSEResNet(ResNet):
             found.append(gates[:, -images.shape[1] :])
         return found
 
-    def alone(self, images: Tensor, sizes: Sizes) -> Tensor:
+    def plain_features(self, images: Tensor, sizes: Sizes) -> Tensor:
         """C4 map of single images, padding held at zero; see ``single``."""
         stream = self.begin(images, sizes)
         for number, block in enumerate(self.blocks()):

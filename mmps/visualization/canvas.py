@@ -55,7 +55,7 @@ def save(picture: np.ndarray, path: str | Path) -> None:
         )
 
 
-def write(
+def draw_text(
     picture: np.ndarray,
     text: str,
     at: tuple[int, int],
@@ -92,13 +92,13 @@ def label(
     x = max(0, min(at[0], picture.shape[1] - width))
     y = max(height, min(at[1], picture.shape[0]))
     cv2.rectangle(picture, (x, y - height), (x + width, y), colour, -1)
-    write(picture, text, (x + 3, y - 4), WHITE, 0.4)
+    draw_text(picture, text, (x + 3, y - 4), WHITE, 0.4)
 
 
 def heading(text: str, width: int) -> np.ndarray:
     """A line of text, at least ``width`` wide."""
     line = np.full((24, max(width, 8 * len(text)), 3), 255, np.uint8)
-    write(line, text, (MARGIN, 17), INK, TEXT_SIZE)
+    draw_text(line, text, (MARGIN, 17), INK, TEXT_SIZE)
     return line
 
 
@@ -147,7 +147,9 @@ def tile(
     )
     below = height + BORDER + MARGIN
     for line, caption in enumerate(captions, 1):
-        write(framed, caption, (BORDER, below + line * CAPTION - 5), colour)
+        draw_text(
+            framed, caption, (BORDER, below + line * CAPTION - 5), colour
+        )
     return framed
 
 

@@ -41,7 +41,7 @@ class Section(NamedTuple):
     pictures: Sequence[Picture]
 
 
-def render(template: str, **values: object) -> str:
+def fill_template(template: str, **values: object) -> str:
     """Fill one of the templates; a value that it lacks is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -67,7 +67,7 @@ def write_index(
         notes: Lines below the title.
         sections: Those without a picture are left out.
     """
-    page = render(
+    page = fill_template(
         'pictures.html',
         title=title,
         notes=notes,

@@ -17,11 +17,11 @@ from .canvas import (
     RIGHT,
     WHITE,
     WRONG,
+    draw_text,
     read,
     save,
     stack,
     tile,
-    write,
 )
 
 
@@ -93,12 +93,12 @@ def _scene(
         colour = RIGHT if good else WRONG
         x1, y1, x2, y2 = (round(float(v) * scale) for v in bbox)
         cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 1)
-        write(picture, str(rank_), (x1 + 2, y1 + 11), colour)
+        draw_text(picture, str(rank_), (x1 + 2, y1 + 11), colour)
     scene = cv2.copyMakeBorder(
         picture,
         *(2, height - picture.shape[0] - 2, 4, 4),
         cv2.BORDER_CONSTANT,
         value=WHITE,
     )
-    write(scene, caption, (4, height - 4), INK)
+    draw_text(scene, caption, (4, height - 4), INK)
     return scene

@@ -88,10 +88,10 @@ def query_sheet(
     width = lines[0].shape[1]
     title = heading(describe(search, protocol, position, ranking), width)
     if len(missed):
-        behind = np.count_nonzero(ranking.places[missed])
+        ranked = np.count_nonzero(ranking.places[missed])
         note = (
             f'not among the first {top}: {len(missed)} '
-            f'({behind} ranked behind, {len(missed) - behind} without a box)'
+            f'({ranked} ranked behind, {len(missed) - ranked} without a box)'
         )
         lines.insert(1, heading(note, width))
     return stack([title, *lines])

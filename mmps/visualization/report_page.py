@@ -11,7 +11,7 @@ from mmps.evaluation.scoring import select
 from mmps.evaluation.search import TOP_K
 
 from .figures import COLOURS
-from .pages import Picture, Section, data_uri, render
+from .pages import Picture, Section, data_uri, fill_template
 from .query_pages import LEGEND, choose, ends
 from .ranking_sheet import image_paths, query_sheet
 from .report_figures import curve_figures, training_figures
@@ -81,7 +81,7 @@ def write_report(
     if sections:
         notes.append(f'Pictures: {LEGEND}')
     figures = [*curve_figures(runs, det_thr), *training_figures(runs)]
-    page = render(
+    page = fill_template(
         'report.html',
         title=title,
         runs=[

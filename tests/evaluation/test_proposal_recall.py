@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from mmps.evaluation.proposal_recall import rank_of_person, recall_at, walk
+from mmps.evaluation.proposal_recall import (
+    proposals_of_pairs,
+    rank_of_person,
+    recall_at,
+)
 from mmps.structures import Gallery, Protocol
 
 PERSON = np.array([10.0, 10, 20, 40])
@@ -64,7 +68,7 @@ def test_every_image_that_shows_the_person_is_a_case():
             )
         ),
     )
-    cases = walk(loop, 'G2')
+    cases = proposals_of_pairs(loop, 'G2')
     assert [(case.query, case.image) for case in cases] == [
         (3, 5),
         (9, 6),
@@ -72,6 +76,6 @@ def test_every_image_that_shows_the_person_is_a_case():
     ]
     assert [case.rpn_rank for case in cases] == [2, 2, 2]
     assert [case.guided_rank for case in cases] == [1, 1, 0]
-    assert len(walk(loop, 'G2', num_queries=1)) == 1
+    assert len(proposals_of_pairs(loop, 'G2', num_queries=1)) == 1
     with pytest.raises(ValueError, match='G9'):
-        walk(loop, 'G9')
+        proposals_of_pairs(loop, 'G9')

@@ -2,7 +2,7 @@
 
 import json
 
-from mmps.evaluation.report import render, rows, write_json
+from mmps.evaluation.report import describe_result, rows, write_json
 
 RESULT = {
     'det/AP': 0.80555,
@@ -28,7 +28,7 @@ def test_rows_are_split_by_protocol():
 
 
 def test_table_shows_percent_beside_counts():
-    text = render(RESULT)
+    text = describe_result(RESULT)
     detection = text.splitlines()[0]
     assert 'AP 80.56' in detection or 'AP 80.55' in detection
     assert detection.endswith('recall 33.33 (10 of 30 people, 12 boxes)')
@@ -47,10 +47,12 @@ def test_recall_of_labelled_people_is_shown_where_there_are_any():
         'det/gt-labelled': 8,
         'det/found-labelled': 2,
     }
-    (line,) = render({**DETECTION, **more}).splitlines()
+    (line,) = describe_result({**DETECTION, **more}).splitlines()
     assert line.endswith('boxes); of labelled people 25.00 (2 of 8)')
     nobody = {**dict.fromkeys(more, 0), 'det/recall-labelled': float('nan')}
-    assert render({**DETECTION, **nobody}) == render(DETECTION)
+    assert describe_result({**DETECTION, **nobody}) == describe_result(
+        DETECTION
+    )
 
 
 def test_fallbacks_are_shown():
@@ -60,12 +62,12 @@ def test_fallbacks_are_shown():
         if key.startswith('G100')
     }
     row['G100+detected-query/fallbacks'] = 3
-    assert 'G100+detected-query: 3 annotated boxes' in render(row)
+    assert 'G100+detected-query: 3 annotated boxes' in describe_result(row)
 
 
 def test_detection_alone_is_one_line():
-    assert len(render(DETECTION).splitlines()) == 1
-    assert render({}) == ''
+    assert len(describe_result(DETECTION).splitlines()) == 1
+    assert describe_result({}) == ''
 
 
 def test_json_is_unrounded_and_strict(tmp_path):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from mmps.inference import Match, Source
-from mmps.inference.report import as_json, clock, render
+from mmps.inference.report import as_json, clock, list_matches
 
 IMAGE = Match('a/b.jpg', 3, (1.26, 2, 30, 60.5), 0.98765, 0.5)
 FRAME = Match('c.mp4', 0, (5, 6, 7, 8), -0.25, 1.0, 75, 62.51)
@@ -38,7 +38,7 @@ def cells(text):
 
 
 def test_a_table_has_a_line_for_each_match():
-    head, *rows = cells(render([IMAGE, PIXELS]))
+    head, *rows = cells(list_matches([IMAGE, PIXELS]))
     assert ' '.join(head) == 'rank similarity score x1 y1 x2 y2 image'
     assert rows == [
         ['1', '0.988', '0.50', '1', '2', '30', '60', 'a/b.jpg'],
@@ -47,7 +47,7 @@ def test_a_table_has_a_line_for_each_match():
 
 
 def test_a_video_adds_time_and_frame():
-    head, first, second = cells(render([FRAME, IMAGE]))
+    head, first, second = cells(list_matches([FRAME, IMAGE]))
     assert head[-3:] == ['time', 'frame', 'image']
     assert first[-3:] == ['1:02.5', '75', 'c.mp4']
     assert second[-3:] == ['', '', 'a/b.jpg']
@@ -57,13 +57,13 @@ def test_a_path_stays_in_one_piece(monkeypatch):
     monkeypatch.setenv('COLUMNS', '60')
     path = '/'.join(['folder'] * 60) + '/clip [bold].mp4'
     long = FRAME._replace(image=path)
-    _, first, second = cells(render([IMAGE, long]))
+    _, first, second = cells(list_matches([IMAGE, long]))
     assert first[-1] == 'a/b.jpg'
     assert second[-3:] == ['1:02.5', '75', path]
 
 
 def test_nobody_is_said():
-    assert render([]) == 'nobody was found'
+    assert list_matches([]) == 'nobody was found'
 
 
 def test_json_has_every_field_unrounded():

@@ -150,7 +150,7 @@ def maps_of(model, query, gallery):
             query.box[None],
         )
     return tuple(
-        model.backbone.alone(p.image, [size])
+        model.backbone.plain_features(p.image, [size])
         for p, size in zip((query, gallery), sizes, strict=True)
     )
 

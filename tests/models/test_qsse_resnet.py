@@ -178,7 +178,7 @@ def test_single_images_can_pass_no_gate(depth):
     with torch.no_grad():
         expected = plain_twin(net, depth)(images)[0]
         assert torch.equal(net(images)[0], expected)
-        assert torch.equal(net.alone(images, whole(images)), expected)
+        assert torch.equal(net.plain_features(images, whole(images)), expected)
     assert not torch.equal(run(net, images, images)[0], expected)
 
 
@@ -218,7 +218,7 @@ def test_single_images_are_the_same_alone_and_padded(single):
     net = make(single=single)
     images = [*draw_images(1, 37, 53), *draw_images(1, 64, 40, seed=2)]
     with torch.no_grad():
-        padded = net.alone(*pad(images))
+        padded = net.plain_features(*pad(images))
         for image, output in zip(images, padded, strict=True):
             expected = net(image[None])[0][0]
             check_inside(output, expected)

@@ -9,7 +9,7 @@ from mmps.visualization.pages import (
     Picture,
     Section,
     data_uri,
-    render,
+    fill_template,
     write_index,
 )
 
@@ -32,7 +32,7 @@ def test_an_index_shows_pictures_and_escapes_text(tmp_path):
 
 def test_a_value_that_is_missing_is_an_error():
     with pytest.raises(jinja2.UndefinedError, match='notes'):
-        render('pictures.html', title='t', sections=[])
+        fill_template('pictures.html', title='t', sections=[])
 
 
 def test_a_picture_inside_the_page_is_the_picture():

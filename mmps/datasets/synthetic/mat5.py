@@ -104,7 +104,7 @@ def structs(
     return _matrix(struct_head(fields, len(rows), name) + b''.join(rows))
 
 
-def write(path: Path, *variables: bytes) -> Path:
+def write_file(path: Path, *variables: bytes) -> Path:
     """Write a file of the named elements ``variables``; return its path."""
     with open(path, 'wb') as file:
         file.write(_file_header())

@@ -38,18 +38,18 @@ def write(
     for index, picture in enumerate(plan.pictures):
         rows = _rows(plan, picture, boxes[index])
         file = root / 'annotations' / f'{picture.name}.mat'
-        yield mat5.write(file, *_variables(index, rows))
+        yield mat5.write_file(file, *_variables(index, rows))
     for half, chosen in (('train', plan.train), ('test', plan.test)):
         names = [mat5.text(_stem(plan.pictures[k])) for k in chosen]
         variable = mat5.cells(names, f'img_index_{half}')
-        yield mat5.write(root / f'frame_{half}.mat', variable)
+        yield mat5.write_file(root / f'frame_{half}.mat', variable)
     count = plan.size.train.identities
     for name, variable, numbers in (
         ('ID_train', 'ID_train', plan.numbers[:count]),
         ('ID_test', 'ID_test2', plan.numbers[count:]),
     ):
         element = mat5.numbers(sorted(numbers), variable)
-        yield mat5.write(root / f'{name}.mat', element)
+        yield mat5.write_file(root / f'{name}.mat', element)
     lines = [
         _line(plan, place, boxes, number)
         for number, place in enumerate(plan.queries)

@@ -6,7 +6,7 @@ from mmps.datasets.synthetic import mat5
 
 
 def read(tmp_path, *variables):
-    mat5.write(tmp_path / 'x.mat', *variables)
+    mat5.write_file(tmp_path / 'x.mat', *variables)
     return loadmat(tmp_path / 'x.mat')
 
 
@@ -29,7 +29,7 @@ def test_numbers_take_the_smallest_type_as_in_matlab(tmp_path, values, dtype):
 
 
 def test_the_class_is_double_whatever_the_type_on_disk(tmp_path):
-    mat5.write(tmp_path / 'x.mat', mat5.numbers([1, 2], 'x'))
+    mat5.write_file(tmp_path / 'x.mat', mat5.numbers([1, 2], 'x'))
     found = loadmat(tmp_path / 'x.mat', mat_dtype=True)['x']
     assert found.dtype == np.float64
 

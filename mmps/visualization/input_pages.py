@@ -27,7 +27,7 @@ LEGEND = (
 )
 
 
-def save_fed_pages(
+def save_input_pages(
     dataset, out: str | Path, *, title: str, num: int = 20, seed: int = 0
 ) -> list[Path]:
     """Draw items of a data set, and write ``index.html`` beside.

@@ -8,15 +8,15 @@ from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
-from mmps.visualization import fed
+from mmps.visualization import input_pages
 from mmps.visualization.canvas import RIGHT
-from mmps.visualization.fed import (
+from mmps.visualization.input_pages import (
     ASKED,
     IGNORED,
     NOBODY,
     colour_of,
     fed_picture,
-    save_fed_pages,
+    save_input_pages,
     to_picture,
 )
 from tests.datasets.layouts import write_cuhk
@@ -98,9 +98,9 @@ def test_ignored_boxes_are_dashed(root):
     sample.ignored_instances = InstanceData(
         bboxes=torch.tensor([[60.0, 20, 110, 70]])
     )
-    assert shows(fed._scene(item, data, ''), IGNORED)
+    assert shows(input_pages._scene(item, data, ''), IGNORED)
     del sample.ignored_instances
-    assert not shows(fed._scene(item, data, ''), IGNORED)
+    assert not shows(input_pages._scene(item, data, ''), IGNORED)
 
 
 def test_the_seed_chooses_the_items(root, tmp_path):
@@ -110,7 +110,9 @@ def test_the_seed_chooses_the_items(root, tmp_path):
         out = tmp_path / folder
         return [
             file.name
-            for file in save_fed_pages(data, out, title='t', num=2, seed=seed)
+            for file in save_input_pages(
+                data, out, title='t', num=2, seed=seed
+            )
         ]
 
     assert names(1, 'a') == names(1, 'b')
@@ -123,7 +125,7 @@ def test_the_seed_chooses_the_items(root, tmp_path):
     page = (tmp_path / 'a/index.html').read_text()
     assert f'2 of {len(data)} items, seed 1' in page
     assert len(names(1, 'd')) == 2
-    files = save_fed_pages(data, tmp_path / 'e', title='t', num=100)
+    files = save_input_pages(data, tmp_path / 'e', title='t', num=100)
     assert len(files) == len(data)
 
 
