@@ -16,7 +16,7 @@ from .lazy import lazy_names
 from .when_imported import when_imported
 
 __version__ = '0.1.0'
-__getattr__, __all__ = lazy_names(__name__)
+__getattr__, __dir__, __all__ = lazy_names(__name__)
 __all__ += ['__version__', 'compat', 'openmp']
 
 

@@ -3,15 +3,21 @@
 import importlib
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 
-def lazy_names(
-    package: str, **modules: str
-) -> tuple[Callable[[str], Any], list[str]]:
-    """Make ``__getattr__`` and ``__all__`` of a package.
+class LazyNames(NamedTuple):
+    """What a package takes from ``lazy_names``, in this order."""
 
-        __getattr__, __all__ = lazy_names(__name__, dump='read_dump')
+    getattr: Callable[[str], Any]
+    dir: Callable[[], list[str]]
+    all: list[str]
+
+
+def lazy_names(package: str, **modules: str) -> LazyNames:
+    """Make ``__getattr__``, ``__dir__`` and ``__all__`` of a package.
+
+        __getattr__, __dir__, __all__ = lazy_names(__name__, dump='read_dump')
 
     Args:
         package: Its ``__name__``.
@@ -30,11 +36,8 @@ def lazy_names(
         for module, names in modules.items()
         for name in names.split()
     }
-
     if unclear := home.keys() & set(modules):
-        raise ValueError(
-            f'{package}: {unclear} name a module and a part of it'
-        )
+        raise ValueError(f'{package}: both a module and a name: {unclear}')
 
     def find(name: str) -> Any:
         if name in home:
@@ -45,7 +48,10 @@ def lazy_names(
         setattr(sys.modules[package], name, found)
         return found
 
-    return find, sorted(home)
+    def listed() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *home})
+
+    return LazyNames(find, listed, sorted(home))
 
 
 def _submodule(package: str, name: str) -> Any:

@@ -94,6 +94,11 @@ def test_checkpoints_are_safe_as_soon_as_mmengine_can_load_them():
     assert run(program).split() == expected
 
 
+def test_names_are_listed_before_they_are_imported():
+    listed = run('import mmps.models\nprint(*dir(mmps.models))').split()
+    assert {'OIMHead', 'QEEPS', '__name__'} <= set(listed)
+
+
 def test_a_name_that_is_not_there():
     import mmps.engine
 
@@ -107,7 +112,7 @@ def test_an_error_in_a_module_is_not_hidden(tmp_path, monkeypatch):
     package.mkdir()
     (package / '__init__.py').write_text(
         'from mmps.lazy import lazy_names\n'
-        "__getattr__, __all__ = lazy_names(__name__, broken='a b')\n"
+        "__getattr__, __dir__, __all__ = lazy_names(__name__, broken='a b')\n"
     )
     (package / 'broken.py').write_text('import no_such_module\n')
     monkeypatch.syspath_prepend(str(tmp_path))

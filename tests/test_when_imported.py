@@ -1,6 +1,7 @@
 import importlib.resources
 import inspect
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -26,14 +27,14 @@ def test_an_action_waits_for_the_end_of_the_import(package):
         'comes.late', lambda: found.append(sys.modules['comes.late'].value)
     )
     when_imported('comes.late', lambda: found.append('second'))
-
+    import_module('comes')
     assert found == []
-
+    import_module('comes.late')
     assert found == [3, 'second']
     when_imported('comes.late', lambda: found.append('at once'))
     assert found == [3, 'second', 'at once']
     del sys.modules['comes.late']
-
+    import_module('comes.late')
     assert len(found) == 3
 
 

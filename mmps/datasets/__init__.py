@@ -2,7 +2,7 @@
 
 from mmps.lazy import lazy_names
 
-__getattr__, __all__ = lazy_names(
+__getattr__, __dir__, __all__ = lazy_names(
     __name__,
     coco_person='CocoPersonDataset',
     cuhk_sysu='CUHKSYSUDataset',

@@ -7,7 +7,7 @@ KD_reid: the student learns against the teacher's lookup table
 
 from mmps.lazy import lazy_names
 
-__getattr__, __all__ = lazy_names(
+__getattr__, __dir__, __all__ = lazy_names(
     __name__,
     distiller_hook='DistillerHook',
     frozen_lut_hook='FrozenLUTHook',

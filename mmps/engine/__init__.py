@@ -6,7 +6,7 @@ there (``checkpoint_schemes``).
 
 from mmps.lazy import lazy_names
 
-__getattr__, __all__ = lazy_names(
+__getattr__, __dir__, __all__ = lazy_names(
     __name__,
     amp='CPUAmpOptimWrapper enable_amp',
     atomic='AtomicBackend write_atomically',

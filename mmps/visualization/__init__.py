@@ -2,7 +2,7 @@
 
 from mmps.lazy import lazy_names
 
-__getattr__, __all__ = lazy_names(
+__getattr__, __dir__, __all__ = lazy_names(
     __name__,
     match_sheet='blurred_outside save_match_sheet',
     proposal_sheet='save_proposal_sheet',

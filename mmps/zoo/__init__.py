@@ -5,7 +5,7 @@
 
 from mmps.lazy import lazy_names
 
-__getattr__, __all__ = lazy_names(
+__getattr__, __dir__, __all__ = lazy_names(
     __name__,
     errors='ZooError',
     fetching='download fetch_file is_address mirrors resolve table_file '
