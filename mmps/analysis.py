@@ -60,7 +60,7 @@ class Analysis:
             the module's part -> how many. Tables and queues are here.
         macs: Part, or 'all' -> MACs of one tested image; of one pair for a
             query-guided network.
-        rois: That went through conv5 for these.
+        rois: RoIs that went through conv5 for the MACs and times.
         milliseconds: Medians of one tested image or pair: 'ms' by the clock
             and, without a GPU, 'CPU ms' of all threads, which other programs
             hardly change; empty if not timed.
@@ -122,7 +122,7 @@ def analyze(
     """Measure a network; see ``Analysis``.
 
     Args:
-        cfg: Of the network.
+        cfg: Config whose ``model`` is built; its data are not read.
         shape: Height and width of the image that it is fed.
         repeats: Times that are taken, after one that is not; 0 for none.
         device: Where.

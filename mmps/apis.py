@@ -254,7 +254,7 @@ def build_dataset(cfg: Config, split: str):
     """The data set of a loader of a config, with its pipeline.
 
     Args:
-        cfg: From ``load_config``.
+        cfg: Config with a loader of that split, as ``load_config`` reads it.
         split: 'train', 'val' or 'test'.
 
     Raises:

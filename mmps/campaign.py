@@ -75,7 +75,8 @@ class Run:
         seeds: It has these alone; None for all that are asked for.
         options: KEY=VALUE of the training and the test; ``{NAME}`` is the
             checkpoint of another run, which only training needs.
-        test_options: Of the test alone.
+        test_options: 'KEY=VALUE' that override the config in the test, not in
+            training.
         test: Whether it is tested, or only there for others.
     """
 

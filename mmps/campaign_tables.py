@@ -30,7 +30,8 @@ def differences_table(
 
     Args:
         rows: Label -> results of a run, and of what it is compared with.
-        protocols: As of ``table``.
+        protocols: Names of the protocols whose mAP and top-1 are shown, such
+            as 'G50'.
     """
     results = [chain(*pair) for pair in rows.values()]
     figures = _figures(protocols, chain(*results))

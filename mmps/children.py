@@ -35,7 +35,8 @@ class Children:
 
         Args:
             command: Program and arguments.
-            options: Of ``subprocess.Popen``.
+            options: Handed to ``subprocess.Popen``, such as ``env`` or
+                ``cwd``.
 
         Returns:
             Its exit code; 128 + the number of the signal that killed it.

@@ -11,7 +11,7 @@ def fingerprint(weights: Mapping[str, Tensor], settings: Mapping) -> str:
     """Sixteen hexadecimal digits; others for other weights or settings.
 
     Args:
-        weights: Of the network, by name.
+        weights: ``state_dict`` of the network.
         settings: Anything that JSON or ``str`` can tell; the order of the
             keys does not count.
     """

@@ -33,8 +33,8 @@ class BlockGates:
     """Gates of one residual block over Q queries and G gallery images.
 
     Attributes:
-        smallest: Of all gates.
-        largest: Of all gates.
+        smallest: Smallest value of a gate.
+        largest: Largest value of a gate.
         over_queries: Standard deviation over the queries, for a fixed gallery
             image and channel; mean over both. 0 is inert.
         over_channels: Standard deviation over the channels of what is left
@@ -61,7 +61,7 @@ class Guidance:
         qrpn_order: Share of the others that the person scores above, mean
             over the cases; 0.5 is blind. None without QRPN.
         qsim_order: The same of the similarity; None without QSimNet.
-        cosine_order: The same of the cosine.
+        cosine_order: The same share by the cosine of the embeddings.
     """
 
     queries: int
@@ -86,7 +86,7 @@ def look(
 
     Args:
         model: A ``QEEPS`` in eval mode.
-        dataset: Its test set.
+        dataset: Test set of the protocol, which gives pictures and people.
         protocol: Queries and galleries; ``num_queries`` evenly spread ones
             are taken.
         num_queries: Q, at least 2.
@@ -143,7 +143,7 @@ class Reader:
 
     Args:
         model: A ``QEEPS``.
-        dataset: Its test set.
+        dataset: Test set of the protocol, which gives pictures and people.
     """
 
     def __init__(self, model: nn.Module, dataset) -> None:
@@ -234,10 +234,10 @@ def orders_of_pair(
 
     Args:
         model: A ``QEEPS``.
-        state: Of ``Reader.query``.
-        image: Of ``Reader.gallery``.
-        sample: The same.
-        identity: Of the query's person.
+        state: The query, as ``Reader.query`` gives it.
+        image: Gallery image, as ``Reader.gallery`` gives it.
+        sample: Data sample of that image, with all its people.
+        identity: Test identity of the query's person.
 
     Returns:
         ``query_order`` of the QRPN, of the similarity and of the cosine, None

@@ -20,7 +20,7 @@ def lazy_names(package: str, **modules: str) -> LazyNames:
         __getattr__, __dir__, __all__ = lazy_names(__name__, dump='read_dump')
 
     Args:
-        package: Its ``__name__``.
+        package: ``__name__`` of the package.
         modules: Module of the package: its public names, with blanks between.
 
     Returns:

@@ -36,7 +36,7 @@ class Training:
     """What a checkpoint does not know of itself.
 
     Attributes:
-        commit: Of the code.
+        commit: Commit of mmps that it was trained with.
         resources: Hardware.
         hours: How long it took.
         log: ``scalars.json``, or None.
@@ -63,7 +63,7 @@ def publish(
 
     Args:
         config: Its folder has a metafile with an entry of its name.
-        checkpoint: Of the training, a path.
+        checkpoint: Path of a checkpoint that the training has written.
         folder: Where the files go; they are asked for below its parent.
         training: How it came about.
         half: float16.

@@ -46,7 +46,7 @@ class CocoPersonDataset(PersonSearchDataset):
         ann_file: The file, below ``data_root``. Default:
             ``annotations/<split>.json``.
         img_dir: Folder of the images, below ``data_root``.
-        kwargs: As for ``PersonSearchDataset``.
+        kwargs: Pipeline, seed and all else that ``PersonSearchDataset`` takes.
     """
 
     def __init__(

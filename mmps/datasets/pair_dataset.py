@@ -43,7 +43,7 @@ class QueryGalleryPairs(torch.utils.data.Dataset):
             ``per_query`` images of that identity drawn anew each epoch, other
             cameras first (PRW: names start with c<camera>s<sequence>). The
             capped rule is this project's choice.
-        per_query: See ``rule``.
+        per_query: Gallery images of one query, for the capped rule.
         num_pairs: Draw so many of the pairs anew each epoch; None takes all.
         seed: First of the three numbers that seed an item.
     """

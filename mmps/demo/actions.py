@@ -156,7 +156,8 @@ class Actions:
             least: Matches that are less similar are left out.
             every: Each so many frames of a video.
             blur: Blur everything but the matches.
-            begin: See ``Searcher.search``.
+            begin: Called with the number of files before a new gallery is
+                read.
         """
         try:
             found = self.searcher.search(

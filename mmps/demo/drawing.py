@@ -50,7 +50,7 @@ def drawn_scene(
     """A whole picture with the box of a match.
 
     Args:
-        picture: Of the match.
+        picture: (H, W, 3) uint8, the scene in which the match was found.
         box: x1, y1, x2, y2 in its pixels.
         blur: Blur everything outside the box.
     """

@@ -21,7 +21,7 @@ class Query:
     Attributes:
         picture: (H, W, 3) uint8, blue green red.
         people: (N, 4) x1, y1, x2, y2 of whom one can click on.
-        name: Of the file.
+        name: Name of the picture's file, shown to the user.
         box: The person, in pixels of the picture; None: nobody yet.
         corner: x, y of a first corner that waits for the second.
     """
@@ -40,7 +40,7 @@ class Query:
 
         Args:
             x: In pixels of the picture.
-            y: The same.
+            y: Down, from the upper border, in pixels of the picture.
             offer: Whether people can be clicked on.
 
         Raises:
@@ -84,7 +84,7 @@ def person_at(people: np.ndarray, x: float, y: float) -> Box | None:
     Args:
         people: (N, 4) x1, y1, x2, y2.
         x: Of the point, in the same pixels.
-        y: The same.
+        y: Down, from the upper border, in pixels of the picture.
     """
     x1, y1, x2, y2 = people.T
     (around,) = np.nonzero((x1 <= x) & (x <= x2) & (y1 <= y) & (y <= y2))

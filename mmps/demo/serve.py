@@ -81,7 +81,7 @@ def launch(page, port: int | None = None, *, show: bool = False) -> str:
     """Serve a page on 127.0.0.1, in a thread, until ``page.close()``.
 
     Args:
-        page: From ``make_page``.
+        page: Gradio page, as ``make_page`` builds it.
         port: None for the first free one from 7860 on.
         show: Open a browser.
 

@@ -52,7 +52,8 @@ class KnowledgeDistiller(nn.Module):
         hint: Options of ``HintLoss``.
         rpn: Options of the RPN's losses: ``soft`` of
             ``SoftCrossEntropyLoss``, ``box`` of ``BoundedBoxLoss``.
-        rcn: The same of the RoI head.
+        rcn: Options of the RoI head's losses, ``soft`` and ``box`` as of
+            ``rpn``.
 
     Raises:
         ValueError: No part, an unknown part, or options of one that is off.

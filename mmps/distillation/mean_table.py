@@ -30,7 +30,7 @@ def compute_table(
         batches: (n, D) embeddings of any length and (n,) long identity rows;
             people without identity, below 0, are left out.
         names: P identity names, row by row.
-        origin: Of the embeddings.
+        origin: How the embeddings were made; is written into the table.
 
     Returns:
         Normalised means of the normalised embeddings.

@@ -136,7 +136,7 @@ def load_teacher(config: ConfigType, checkpoint: str) -> Teacher:
     """Build a teacher and read all of its weights.
 
     Args:
-        config: From ``teacher_config``.
+        config: Model of a two-stage detector, as ``teacher_config`` gives it.
         checkpoint: Path or address.
 
     Raises:

@@ -32,7 +32,8 @@ def load_checkpoint_file(path: str | Path, map_location=None) -> dict:
 
     Args:
         path: '~' is expanded.
-        map_location: As of ``torch.load``.
+        map_location: Device that tensors are moved to, as in ``torch.load``;
+            None leaves them where they were saved.
 
     Returns:
         What the file holds. ``meta['cfg']`` and ``meta['config']`` come back

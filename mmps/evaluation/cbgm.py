@@ -38,7 +38,7 @@ class ContextMatching:
 
     Args:
         boxes: Detections, already cut by score.
-        queries: Of the test set.
+        queries: All Q queries of the test set, in the order of their numbers.
         k1: The images of the k1 most similar detections of the gallery are
             revised, >= 1; paper: CUHK-SYSU 10, PRW 30.
         k2: People that are matched, the query among them, >= 1; paper:
@@ -60,7 +60,7 @@ class ContextMatching:
         """Return (M,) similarities, revised in some images of the gallery.
 
         Args:
-            query: Its number.
+            query: Position of the query in ``queries``.
             similarity: (M,) of the query to all detections; not changed.
             rows: Ascending rows of the detections in the gallery.
         """
@@ -121,7 +121,7 @@ class SumMatching(ContextMatching):
 
     Args:
         boxes: Detections, already cut by score.
-        queries: Of the test set.
+        queries: All Q queries of the test set, in the order of their numbers.
         k1: Gallery images to revise, >= 1: those whose most similar
             detection is most similar.
         k2: People beside the query that are matched with it, >= 1.

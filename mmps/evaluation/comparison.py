@@ -52,11 +52,11 @@ class Difference(NamedTuple):
     """One figure of two runs; NaN without a query.
 
     Attributes:
-        a: Of run A, in [0, 1].
-        b: Of run B.
+        a: Figure of run A, in [0, 1].
+        b: Figure of run B.
         difference: B minus A.
         low: End of the interval.
-        high: Other end.
+        high: Upper end of the interval.
     """
 
     a: float
@@ -72,7 +72,7 @@ class Comparison:
 
     Attributes:
         paired: What was compared.
-        figures: Of ``FIGURES`` -> difference.
+        figures: Each name of ``FIGURES`` -> its difference.
         won: Queries with a higher average precision in run B.
         lost: With a lower one.
         equal: The others.
@@ -106,8 +106,8 @@ def pair_up(
     """Put the lines of two runs side by side.
 
     Args:
-        a: Of run A, in any order.
-        b: Of run B.
+        a: Query lines of run A, in any order.
+        b: Query lines of run B.
         protocols: Rows to compare; all for None.
 
     Raises:
@@ -197,9 +197,9 @@ def compare(
     """Compare two runs on one protocol.
 
     Args:
-        paired: Of ``pair_up``.
+        paired: Queries that both runs have, from ``pair_up``.
         resamples: S, >= 1.
-        seed: The same one gives the same interval.
+        seed: Seed of the resampling; the same seed gives the same interval.
     """
     values = np.stack([paired.average_precision, paired.hits])  # (2, 2, n)
     differences = values[:, 1] - values[:, 0]
@@ -223,7 +223,7 @@ def resampled_means(
     Args:
         differences: (f, n) of several figures; a draw of queries serves all.
         resamples: S, >= 1.
-        seed: Of the draws.
+        seed: Seed of the resampling.
 
     Returns:
         (f, S); NaN for n = 0.

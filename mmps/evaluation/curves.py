@@ -64,7 +64,7 @@ def search_curve(rankings: Sequence[Ranking]) -> Steps:
     without a positive in their gallery do not count.
 
     Args:
-        rankings: Of the queries of a protocol.
+        rankings: One ranking for every query of a protocol.
     """
     curves = [_query_curve(r) for r in rankings if r.num_gt]
     if not curves:

@@ -18,7 +18,7 @@ class Kind(NamedTuple):
     """What a file is, noted in its entry ``meta``.
 
     Attributes:
-        format: Its name.
+        format: Name of the format, noted in the file and compared on reading.
         version: Of the layout; another one is not read.
         noun: What people call it, for errors.
         maker: What writes one, for errors.
@@ -55,7 +55,7 @@ def read_npz(
     """Read a file that has an entry ``meta``.
 
     Args:
-        path: Of the file.
+        path: Path of the ``.npz`` file.
         kind: What it must be.
         parse: Makes the result of the open file and the notes of ``meta``;
             what it raises on a file that holds nonsense becomes ValueError.

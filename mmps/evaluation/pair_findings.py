@@ -236,10 +236,10 @@ def append_unsearched(
     """Rank the images that were not run behind all that were, by cosine.
 
     Args:
-        findings: Of the pairs that were run.
+        findings: What was found in the images that were run with the query.
         query: Position in metainfo['queries'].
         images: All that the query is searched in.
-        plain: Of a pass over single images.
+        plain: Boxes and embeddings of all images without a query.
     """
     rest = np.setdiff1d(images, findings.images)
     rows = [plain.detections.of(int(image)) for image in rest]

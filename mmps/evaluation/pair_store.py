@@ -125,8 +125,8 @@ class PairStore:
     """Findings of one network on one test set.
 
     Args:
-        folder: Of the network.
-        identities: Of the test set.
+        folder: Folder of one network, ``work_dir/pairs/<fingerprint>``.
+        identities: What identifies images and queries of the test set.
         det_thr: Least score of a detection.
     """
 

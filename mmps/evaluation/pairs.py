@@ -72,10 +72,12 @@ def score_pairs(
     """Score all protocols.
 
     Args:
-        findings: Of every query of the protocols.
+        findings: Query number -> findings; every query of the protocols is
+            there.
         protocols: name -> protocol.
         num_images: I.
-        duplicates: See ``search.score_search``.
+        duplicates: ``'seqnet'``, ``'oim'`` or ``'unique'``: how an image that
+            a gallery lists twice counts, see ``search.score_search``.
         cws: Similarity times detection score.
 
     Raises:

@@ -69,11 +69,11 @@ def lines_of(
     """Lines of one row of the result, in the order of the protocol.
 
     Args:
-        row: Its name.
+        row: Name of the row of the result, such as 'G100+cws'.
         score: Of the n queries of the protocol.
         protocol: n queries.
-        queries: Of the whole test set.
-        image_names: Of the whole test set.
+        queries: metainfo['queries'] of the test set.
+        image_names: metainfo['image_names'] of the test set.
     """
     for number, ap, rank, found, gt in zip(
         np.asarray(protocol.queries).tolist(),
@@ -110,7 +110,7 @@ def write_per_query(
     """Write lines; the file appears whole or not at all.
 
     Args:
-        lines: Of all rows of the result.
+        lines: Lines of all queries, row after row of the result.
         path: Its suffix says the format, its folder is made.
 
     Raises:

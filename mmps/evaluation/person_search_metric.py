@@ -53,8 +53,10 @@ class PersonSearchMetric(BaseMetric):
         dump: Write the features to this file (``tools/score.py`` reads it).
         per_query: Write what each query found to this file, .csv or .json
             (``tools/compare_runs.py`` compares two of them).
-        collect_device: As in mmengine, 'cpu' or 'gpu'.
-        collect_dir: As in mmengine.
+        collect_device: 'cpu' or 'gpu': how mmengine gathers results of several
+            processes.
+        collect_dir: Shared folder for the gathering on 'cpu'; None for a
+            temporary one.
 
     Attributes:
         search: What was ranked last, in the process that has scored; None

@@ -35,8 +35,8 @@ def chunk_files(
     """Where the records of each chunk go.
 
     Args:
-        folder: Of the network.
-        num_images: Of the test set.
+        folder: Folder of one network, see ``PairStore``.
+        num_images: Images of the test set.
         batch_size: Images at a time.
         depends_on: Values for JSON: all but network and settings that the
             records depend on.

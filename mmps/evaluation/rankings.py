@@ -81,10 +81,11 @@ def rank(
     Args:
         boxes: Detections after the score cut.
         similarity: (M,) of the query to all of them.
-        name: Of the protocol, for errors.
+        name: Name of the protocol, for messages.
         protocol: Galleries.
         position: Which of them.
-        duplicates: See ``search.score_search``.
+        duplicates: ``'seqnet'``, ``'oim'`` or ``'unique'``: how an image that
+            a gallery lists twice counts, see ``search.score_search``.
     """
     gallery = protocol.galleries[position]
     listed = listings(name, position, gallery, boxes.num_images)
@@ -136,7 +137,8 @@ class Search:
         protocols: name -> protocol, all of whose queries were run.
         found: Query -> detections after the score cut, and the similarity
             (M,) of the query to each.
-        duplicates: See ``search.score_search``.
+        duplicates: ``'seqnet'``, ``'oim'`` or ``'unique'``: how an image that
+            a gallery lists twice counts, see ``search.score_search``.
     """
 
     image_names: Sequence[str]
@@ -175,9 +177,10 @@ def search_of_features(
     """The search by embeddings, as the standard rows score it.
 
     Args:
-        features: Of the whole test set.
+        features: Boxes and embeddings of all images and queries.
         det_thr: Detections below this score are not there.
-        duplicates: See ``search.score_search``.
+        duplicates: ``'seqnet'``, ``'oim'`` or ``'unique'``: how an image that
+            a gallery lists twice counts, see ``search.score_search``.
     """
     boxes = features.detections.above(det_thr)
 

@@ -32,7 +32,7 @@ def gather(
             ``query_embeddings``. An image may come twice if both copies are
             equal to the bit (samplers pad the last batch).
         image_names: Names of the I images of the test set.
-        queries: Of the whole test set.
+        queries: metainfo['queries'] of the test set.
         protocols: Those to be scored.
     """
     images = _by_image(records, image_names)

@@ -39,9 +39,9 @@ class Row(NamedTuple):
     """One row of the result.
 
     Attributes:
-        name: Of the protocol.
+        name: Name of the protocol, such as 'G100'.
         suffix: What is not standard about it, '' if nothing.
-        score: Of its queries.
+        score: Counts of every query of the protocol.
     """
 
     name: str
@@ -135,11 +135,13 @@ def score_findings(
     """Score a search that was run pair by pair.
 
     Args:
-        findings: Of every query of the protocols.
+        findings: Query number -> findings; every query of the protocols is
+            there.
         protocols: name -> protocol.
-        queries: Of the whole test set.
-        image_names: Of the whole test set.
-        duplicates: See ``search.score_search``.
+        queries: metainfo['queries'] of the test set.
+        image_names: metainfo['image_names'] of the test set.
+        duplicates: ``'seqnet'``, ``'oim'`` or ``'unique'``: how an image that
+            a gallery lists twice counts, see ``search.score_search``.
         cws: Add rows where similarity is multiplied by the detection score.
     """
     rows = _pair_rows(findings, protocols, len(image_names), duplicates, cws)
@@ -169,7 +171,7 @@ def evaluate(features: Features, **options) -> dict[str, float]:
     """Score detection, then each protocol, then each option beside it.
 
     Args:
-        features: Of the whole test set.
+        features: Boxes and embeddings of all images and queries.
         options: Those of ``score_features``.
 
     Returns:
@@ -192,10 +194,11 @@ def score_features(
     """Score detection, then each protocol, then each option beside it.
 
     Args:
-        features: Of the whole test set.
+        features: Boxes and embeddings of all images and queries.
         det_thr: Detections below this score are not there.
         protocols: Names; all for None, detection alone for [].
-        duplicates: See ``search.score_search``.
+        duplicates: ``'seqnet'``, ``'oim'`` or ``'unique'``: how an image that
+            a gallery lists twice counts, see ``search.score_search``.
         cws: Add rows where similarity is multiplied by the detection score.
         gt_boxes: Add rows where the ground-truth boxes are the detections.
         cbgm: ``dict(k1=, k2=)`` adds rows with context matching as the

@@ -40,10 +40,10 @@ class SearchSet:
     """What scoring needs of a test set beside the findings.
 
     Attributes:
-        image_names: Of all images.
+        image_names: metainfo['image_names'] of the test set.
         queries: All of them.
         protocols: Name -> protocol, all that were loaded.
-        identities: Of images and queries.
+        identities: What identifies each image and each query.
     """
 
     image_names: list[str]
@@ -56,9 +56,9 @@ def note_test_set(folder: Path, meta: Mapping, identities: Identities) -> None:
     """Leave the test set in the folder of a network.
 
     Args:
-        folder: See ``PairStore``.
+        folder: Folder of one network, ``work_dir/pairs/<fingerprint>``.
         meta: Metainfo of the data set.
-        identities: Of its images and queries.
+        identities: What identifies each image and each query.
     """
     protocols = meta['protocols']
     arrays = {
@@ -110,7 +110,8 @@ def score_stored(
         det_thr: Detections below this score are not there; at least that of
             the test.
         protocols: Names; None for all whose pairs are all there.
-        duplicates: See ``search.score_search``.
+        duplicates: ``'seqnet'``, ``'oim'`` or ``'unique'``: how an image that
+            a gallery lists twice counts, see ``search.score_search``.
         cws: Add rows where similarity is multiplied by the detection score.
 
     Raises:

@@ -95,7 +95,7 @@ def run_units(
     Args:
         files: What each unit leaves when it is done.
         run: Called with the number of a unit; writes its file.
-        claims: Of this process.
+        claims: With which this process reserves a unit before it runs it.
         start: The unit to begin with. Processes that begin in different
             places run units that are neighbours, and reuse what they read.
         done: Told the number of each unit whose file is there.

@@ -25,7 +25,7 @@ def stored_index(
         path: Of the index. It holds personal data (``gallery_index.py``).
         gallery: Files, no pixels.
         every: As of ``PersonSearchInferencer.search``.
-        batch_size: The same.
+        batch_size: Pictures that pass the network together.
 
     Raises:
         ValueError: The index there is damaged, of another network, threshold

@@ -26,7 +26,7 @@ class Match(NamedTuple):
         box: x1, y1, x2, y2 in original pixels.
         similarity: Cosine of the embeddings; of a query-guided network what
             it says of the pair, mostly a probability.
-        score: Of the detection, in [0, 1].
+        score: Score of the detection, in [0, 1].
         frame: Number of the frame from 0, of a video.
         timestamp: Of the frame in seconds, of a video.
     """

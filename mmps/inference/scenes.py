@@ -90,7 +90,7 @@ def scenes(items: Sequence[str | np.ndarray], every: int) -> Iterator[Scene]:
     """Pictures of a gallery, one after the other.
 
     Args:
-        items: From ``listed``.
+        items: Paths and arrays, as ``listed`` gives them.
         every: Each so many frames of a video; the first frame is one.
     """
     for item in items:
@@ -111,7 +111,7 @@ def video_scenes(path: str, wanted: Callable[[int], bool]) -> Iterator[Scene]:
     """Frames of a video, decoded in order.
 
     Args:
-        path: Of the file.
+        path: Path of the video.
         wanted: Number of a frame from 0 -> whether it is one of them.
 
     Raises:

@@ -21,7 +21,8 @@ class QueryState:
 
     Attributes:
         box: (1, 4) in input pixels.
-        stream: Of the gated backbone.
+        stream: What the gated backbone has made before it needs the other
+            image.
         guide: (1, C) average RoI feature; without gates.
         embedding: (1, D); without gates.
     """
@@ -43,7 +44,8 @@ class GalleryState:
 
     Attributes:
         meta: ``img_shape`` and ``scale_factor``.
-        stream: Of the gated backbone.
+        stream: What the gated backbone has made before it needs the other
+            image.
         feats: (1, C, h, w); this and the rest without gates.
         scores: (n,) objectness logits of the RPN.
         boxes: (n, 4) its boxes in input pixels.

@@ -28,7 +28,7 @@ class QEEPSRoIHead(PersonSearchRoIHead):
     Args:
         sim_head: Config of a ``QSimHead``; without it, pairs are compared by
             the cosine of their embeddings.
-        kwargs: Of ``PersonSearchRoIHead``.
+        kwargs: Options of ``PersonSearchRoIHead``.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class QEEPSRoIHead(PersonSearchRoIHead):
             feats: One map (B, C, H, W) of the gallery images.
             query_regions: (B, C, h, w) RoI features of the query boxes.
             proposals: One per gallery image, in input pixels.
-            batch_data_samples: Of the gallery images.
+            batch_data_samples: Annotated samples of the B gallery images.
             wanted: (B,) long; identity rows of the queries.
 
         Returns:

@@ -39,8 +39,8 @@ class QRPNHead(PersonSearchRPNHead):
     Args:
         query_guided: Whether there is a QRPN; False is the plain RPN.
         gate: Its form, 'centred' or the 'paper' 's, see ``Gate``.
-        reduction: Of the gate's hidden layer.
-        min_hidden: Its units, at least.
+        reduction: Channels of the gate over its hidden units.
+        min_hidden: Hidden units, at least.
         merge: 'sum' of both probabilities or their 'product'. The paper
             leaves this open; the sum is this project's choice.
         query_channels: Of the 3x3 convolution; None as in the RPN.
@@ -49,8 +49,8 @@ class QRPNHead(PersonSearchRPNHead):
             which leaves almost none of them in the mini-batch.
         num_samples: Anchors of each gallery image that the query score is
             trained on; None as for the RPN, 256.
-        loss_weight: Of the query score.
-        kwargs: Of mmdet's ``RPNHead``.
+        loss_weight: Weight of the query score's loss.
+        kwargs: Options of mmdet's ``RPNHead``.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class QRPNHead(PersonSearchRPNHead):
             query: (B, C) averages of the queries' RoI features.
             targets: Boxes (k, 4) of the query's person in each gallery image,
                 in input pixels.
-            batch_data_samples: Of the gallery images.
+            batch_data_samples: Annotated samples of the B gallery images.
             proposal_cfg: ``nms_pre``, ``nms``, ``max_per_img``.
 
         Returns:
@@ -189,7 +189,7 @@ class QRPNHead(PersonSearchRPNHead):
             logits: (B, H * W * A).
             targets: (k, 4) for each pair.
             shape: H and W.
-            batch_data_samples: Of the gallery images.
+            batch_data_samples: Annotated samples of the B gallery images.
         """
         metas = [sample.metainfo for sample in batch_data_samples]
         anchors, valid = self.get_anchors([shape], metas, logits.device)
@@ -263,7 +263,7 @@ class QRPNHead(PersonSearchRPNHead):
 
         Args:
             feats: One map (B, C, H, W).
-            metas: Of the images.
+            metas: Metainfo of each image, with ``img_shape``.
 
         Returns:
             (B, H * W * A) objectness logits; (B, H * W * A, 4) boxes in input
@@ -305,7 +305,7 @@ class QRPNHead(PersonSearchRPNHead):
             scores: (B, n) objectness logits of all anchors.
             boxes: (B, n, 4) in input pixels.
             query_logits: (B, n).
-            cfg: See ``select_anchors``.
+            cfg: Test options of the RPN, as of ``select_anchors``.
         """
         found = []
         for score, box in zip(

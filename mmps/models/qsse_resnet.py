@@ -122,7 +122,8 @@ class QSSEResNet(ResNet):
             gallery: (B, 3, H', W').
             sizes: Of the query images and of the gallery images.
             boxes: (B, 4) of the queries, in input pixels.
-            averages: See ``continue_pairs``.
+            averages: A list that gets the averages of each block, see
+                ``continue_pairs``.
 
         Returns:
             Their C4 maps (B, C, H / 16, W / 16), zero outside the images.
@@ -140,7 +141,8 @@ class QSSEResNet(ResNet):
 
         Args:
             images: (B, 3, H, W).
-            sizes: Of the images.
+            sizes: Height and width of each image without padding, in input
+                pixels.
             boxes: (B, 4) of queries, in input pixels; None for galleries.
         """
         x = self.relu(self.norm1(self.conv1(images)))
@@ -160,8 +162,8 @@ class QSSEResNet(ResNet):
         """From ``begin`` of both images to their C4 maps.
 
         Args:
-            query: Of B pairs.
-            gallery: The same.
+            query: Query images of B pairs, from ``begin``.
+            gallery: Gallery images of the same pairs, from ``begin``.
             averages: Gets what the gate of each block was made of, (B, C) of
                 the queries and of the gallery images, without gradient.
         """
@@ -187,7 +189,8 @@ class QSSEResNet(ResNet):
         """Gates of one gallery image, for each query of a batch.
 
         Args:
-            averages: Of ``continue_pairs``.
+            averages: For each block (B, C) of queries and of gallery images,
+                from ``continue_pairs``.
             gallery: Position of the gallery image in the batch.
 
         Returns:
@@ -271,7 +274,7 @@ class Stream:
     Attributes:
         x: (B, C, h, w) input of a block, zero outside the images.
         branch: The residual branch of that block, before gate and addition.
-        mask: Of the images.
+        mask: Where the images are, without padding.
         boxes: (B, 4) in input pixels, where averages are taken; None for
             whole images.
     """

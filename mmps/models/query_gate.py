@@ -97,7 +97,7 @@ class QuerySqueezeGate(Gate):
         hidden: Hidden units.
         shared: Whether both images get one gate; else W2 gives two (the paper
             leaves this open, one gate is this project's choice).
-        form: See ``Gate``.
+        form: 'centred' or 'literal', see ``Gate``.
     """
 
     def __init__(

@@ -37,7 +37,8 @@ class QueryShelf:
 
         Args:
             queries: Numbers of all queries until the next call.
-            pictures: See ``Pictures``.
+            pictures: Reads the pictures of queries by their numbers
+                (``pair_search.Pictures``).
         """
         self._wanted = set(queries)
         known = self._items.keys() | self._states.keys()

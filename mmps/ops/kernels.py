@@ -38,7 +38,7 @@ class Kernels:
 
     Attributes:
         name: 'torchvision' or 'mmcv'.
-        version: Of the package.
+        version: Version of the package that the kernels come from.
         nms: ``(boxes, scores, iou_threshold, offset)`` to indices of the kept
             boxes, highest score first.
         roi_align: ``(features, rois, (h, w), spatial_scale, sampling_ratio,

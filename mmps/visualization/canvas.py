@@ -83,7 +83,7 @@ def label(
         picture: To write on.
         text: What.
         at: Lower left corner of the plate.
-        colour: Of the plate.
+        colour: Blue, green, red of the plate behind the text.
     """
     text = text.encode('ascii', 'replace').decode()
     font = cv2.FONT_HERSHEY_SIMPLEX
@@ -129,7 +129,7 @@ def tile(
     Args:
         picture: To crop.
         bbox: The box.
-        colour: Of the frame.
+        colour: Blue, green, red of the frame.
         captions: Lines below.
         scale: Of the inside; frame and captions keep their size.
     """

@@ -31,7 +31,7 @@ def draw_comparisons(
 
     Args:
         comparisons: At least one.
-        names: Of run A and of run B.
+        names: What run A and run B are called in the picture.
         out: File; its suffix says the format.
     """
     style = {**STYLE, 'text.color': 'black', 'axes.titlecolor': 'black'}

@@ -39,7 +39,7 @@ def save_input_pages(
         dataset: ``PersonSearchDataset`` or ``QueryGalleryPairs``, with its
             pipeline.
         out: Folder; it is made if it does not exist.
-        title: Of the page.
+        title: Heading of the page.
         num: Items; all if there are fewer.
         seed: Chooses them.
 

@@ -34,7 +34,8 @@ def save_match_sheet(
     Args:
         query: Picture (H, W, 3) uint8, box and name.
         matches: In the order of their ranks; may be none.
-        pictures: Of each match.
+        pictures: For each match (H, W, 3) uint8, the picture that it was found
+            in.
         out: Picture to write.
         blur: Blur all that lies outside the box of the query or match, so
             that nobody else can be recognised.

@@ -62,8 +62,8 @@ def write_index(
     """Write ``index.html`` beside the pictures that it shows.
 
     Args:
-        folder: That holds the pictures.
-        title: Of the page.
+        folder: Folder with the pictures; gets ``index.html``.
+        title: Heading of the page.
         notes: Lines below the title.
         sections: Those without a picture are left out.
     """
@@ -81,7 +81,7 @@ def data_uri(picture: np.ndarray, quality: int = 85) -> str:
 
     Args:
         picture: (height, width, 3) uint8, blue green red.
-        quality: Of the JPEG, to 100.
+        quality: Quality of the JPEG, 1 to 100.
     """
     _, jpeg = cv2.imencode(
         '.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, quality]

@@ -43,8 +43,8 @@ def save_proposal_sheet(
 
     Args:
         cases: See ``evaluation.proposal_recall``.
-        paths: Of all images of the test set.
-        queries: Of the test set.
+        paths: Path of every image of the test set.
+        queries: metainfo['queries'] of the test set.
         out: Picture to write.
         num_cases: Lines.
         top: Proposals in each picture.

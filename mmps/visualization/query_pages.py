@@ -36,7 +36,7 @@ def save_query_pages(
     show the person have none and are not drawn.
 
     Args:
-        search: That was run.
+        search: Rankings of a test, see ``rankings.Search``.
         paths: (I,) of all images.
         out: Folder; it is made if it does not exist.
         protocol: Name; the first one for None.

@@ -41,7 +41,7 @@ def ranking_sheet(
     """Draw one line per query: the query, then what was ranked first.
 
     Args:
-        search: That was run.
+        search: Rankings of a test, see ``rankings.Search``.
         paths: (I,) of all images.
         protocol: Name of the protocol.
         positions: Which of its queries.

@@ -48,7 +48,7 @@ def write_report(
     Args:
         runs: At least one, with different names.
         out: File to write.
-        title: Of the page.
+        title: Heading of the page.
         image_dir: Folder of the images; without it no picture of a query is
             drawn, and the page says so.
         protocol: Of the pictures; the first one for None.

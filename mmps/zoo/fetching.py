@@ -27,7 +27,7 @@ def mirrors(root: Path) -> list[str]:
     """Addresses below which the files of the zoo may be, best first.
 
     Args:
-        root: Of the index.
+        root: Folder of the index; its files are the last mirror.
     """
     named = os.environ.get('MMPS_ZOO_URL', '').split()
     for address in named:
@@ -47,8 +47,8 @@ def fetch_file(file: ReleasedFile, index: Index) -> Path:
     """Return the path of a released file in the cache.
 
     Args:
-        file: Of an entry.
-        index: Of that entry.
+        file: Weights or table of an entry.
+        index: Index that has the entry.
 
     Raises:
         CheckpointError: No mirror has it intact (says what each answered),
@@ -112,7 +112,7 @@ def download(names: Sequence[str], index: Index) -> list[Path]:
 
     Args:
         names: Of entries with weights or a table.
-        index: Of the entries.
+        index: Index that the names are looked up in.
 
     Returns:
         Where they are now.
@@ -134,8 +134,8 @@ def verify(names: Sequence[str], index: Index) -> int:
     """Bring every released file, check it and say so.
 
     Args:
-        names: Of entries; all if empty.
-        index: Of the entries.
+        names: Names of entries; all of the index if empty.
+        index: Index that the names are looked up in.
 
     Returns:
         How many are not what they should be, or not to be had.

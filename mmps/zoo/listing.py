@@ -11,7 +11,7 @@ def overview(index: Index, released: bool = False) -> str:
     """One line per entry.
 
     Args:
-        index: Of the entries.
+        index: All entries of the zoo.
         released: Leave out those without weights.
     """
     lines = []
@@ -31,7 +31,7 @@ def details(entry: Entry, index: Index) -> str:
     """All that is known of an entry.
 
     Args:
-        entry: Of the index.
+        entry: The network that is described.
         index: Says where the config lies.
     """
     lines = [

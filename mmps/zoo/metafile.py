@@ -59,8 +59,8 @@ def record(path: Path, name: str, updates: Mapping) -> None:
     """Change one entry of a metafile.
 
     Args:
-        path: Of the metafile.
-        name: Of the entry.
+        path: Path of a ``metafile.yml``.
+        name: ``Name`` of the entry that changes.
         updates: Keys and their new values. ``Metadata`` is merged; None
             takes a key out of it.
 

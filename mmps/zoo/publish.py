@@ -21,7 +21,7 @@ def released_state(
     """The tensors of a release.
 
     Args:
-        state: Of a training checkpoint.
+        state: ``state_dict`` of a training checkpoint.
         leave_out: Prefixes of keys that only training needs.
         half: Whether floats become float16.
 
@@ -57,10 +57,10 @@ def write_weights(
     The same tensors and strings give the same file.
 
     Args:
-        state: Of ``released_state``.
+        state: Tensors by name, as ``released_state`` gives them.
         metadata: Strings.
         folder: Where to.
-        name: Of the entry.
+        name: Name of the entry; begins the name of the file.
 
     Returns:
         Its path is below the parent of ``folder``.

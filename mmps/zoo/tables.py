@@ -44,7 +44,7 @@ def fill(page: Path, index: Index) -> str:
 
     Args:
         page: A Markdown file.
-        index: Of the entries.
+        index: Entries that the tables are made of.
 
     Raises:
         ZooError: A mark names nothing, or has no other mark.

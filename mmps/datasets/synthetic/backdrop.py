@@ -14,8 +14,8 @@ def draw_backdrop(
 
     Args:
         rng: Decides everything.
-        width: Of the picture, pixels.
-        height: Of the picture.
+        width: Width of the picture, pixels.
+        height: Height of the picture, pixels.
         horizon: Row of the horizon.
 
     Returns:

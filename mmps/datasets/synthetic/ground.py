@@ -24,8 +24,8 @@ class Ground:
     """Perspective: a person on row y is ``slope * (y - horizon)`` high.
 
     Attributes:
-        width: Of the picture, pixels.
-        height: Of the picture.
+        width: Width of the picture, pixels.
+        height: Height of the picture, pixels.
         horizon: Row where people would vanish.
         slope: Growth of people, row by row.
     """

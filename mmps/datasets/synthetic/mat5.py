@@ -99,7 +99,7 @@ def structs(
     Args:
         fields: Names of the fields.
         rows: One value each: the elements of all fields, joined.
-        name: As in ``numbers``.
+        name: Name of a variable; '' for a part of another element.
     """
     return _matrix(struct_head(fields, len(rows), name) + b''.join(rows))
 

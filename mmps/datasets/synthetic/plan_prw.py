@@ -33,7 +33,7 @@ class PRWSize:
 
     Attributes:
         picture: Width and height of cameras 1 to 5, pixels.
-        other_picture: Of camera 6.
+        other_picture: Width and height of pictures of camera 6, pixels.
         train: Counts of the training frames.
         test_frames: Number of test frames.
         test_identities: T.

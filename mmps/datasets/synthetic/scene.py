@@ -51,8 +51,8 @@ def draw_scene(
     Args:
         rng: Decides everything else.
         looks: N looks.
-        width: Of the picture, pixels.
-        height: Of the picture.
+        width: Width of the picture, pixels.
+        height: Height of the picture, pixels.
         knobs: Difficulty.
         place: Seed of a fixed camera, whose place and colours stay the
             same; None for a new place.
