@@ -114,10 +114,15 @@ def steps_of(setting: Setting, data: str) -> list[float]:
     )
     with tempfile.TemporaryDirectory() as work:
         command = [
-            *('tools/train.py', CONFIG, '--work-dir', work),
+            'tools/train.py',
+            CONFIG,
+            '--work-dir',
+            work,
             *('--launcher', 'none' if setting.processes == 1 else 'pytorch'),
-            *('--cfg-options', 'train_cfg.max_epochs=1'),
-            *('train_cfg.val_begin=1000', 'log_processor.window_size=1'),
+            '--cfg-options',
+            'train_cfg.max_epochs=1',
+            'train_cfg.val_begin=1000',
+            'log_processor.window_size=1',
             'default_hooks.logger.interval=1',
             f'train_dataloader.batch_size={BATCH // setting.processes}',
             f'train_dataloader.dataset.data_root={data}',

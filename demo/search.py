@@ -91,7 +91,7 @@ def search(args: argparse.Namespace) -> None:
     """Search, print a table, write what is asked for."""
     from mmps.apis import PersonSearchInferencer
     from mmps.evaluation.report import write_json
-    from mmps.inference import Match, stored_index
+    from mmps.inference import Match, Source, stored_index
     from mmps.inference.report import as_json, list_matches
     from mmps.visualization import save_match_sheet
 
@@ -103,7 +103,9 @@ def search(args: argparse.Namespace) -> None:
     if args.index:
         gallery = stored_index(inferencer, args.index, gallery, **how)
     matches = inferencer.search(
-        *(args.query, args.box, gallery),
+        args.query,
+        args.box,
+        gallery,
         **dict(how, top=args.top, rerank=args.rerank),
     )
     print(list_matches(matches))
@@ -113,7 +115,7 @@ def search(args: argparse.Namespace) -> None:
         write_json(found, args.json)
         print(f'wrote {args.json}')
     if args.out:
-        query = Match(args.query, 0, tuple(args.box), 1.0, 1.0)
+        query = Match(Source(args.query), 0, tuple(args.box), 1.0, 1.0)
         picture, *pictures = inferencer.pictures([query, *matches])
         save_match_sheet(
             (picture, args.box, args.query),

@@ -125,8 +125,7 @@ def run_training(
             cfg.start_from, cfg.load_from = cfg.get('load_from'), None
         else:
             cfg.load_from = resume
-    with launched(cfg):
-        _train(cfg)
+    launched(cfg, _train, cfg)
 
 
 def _train(cfg: Config) -> None:
@@ -163,8 +162,7 @@ def run_test(
         cfg.test_evaluator.per_query = per_query
     untrained = checkpoint == UNTRAINED
     _prepare_test(cfg, None if untrained else checkpoint)
-    with launched(cfg):
-        result = _test(cfg, untrained=untrained, show=show)
+    result = launched(cfg, _test, cfg, untrained=untrained, show=show)
     if out is not None and result is not None:
         write_json(result, out)
     return result
@@ -180,9 +178,14 @@ def _prepare_test(cfg: Config, checkpoint: str | None) -> None:
     cfg.load_from = checkpoint
     cfg.resume = False
     for key in (
-        *('train_cfg', 'train_dataloader', 'optim_wrapper'),
-        *('val_cfg', 'val_dataloader', 'val_evaluator'),
-        *('param_scheduler', 'auto_scale_lr'),
+        'train_cfg',
+        'train_dataloader',
+        'optim_wrapper',
+        'val_cfg',
+        'val_dataloader',
+        'val_evaluator',
+        'param_scheduler',
+        'auto_scale_lr',
     ):
         cfg[key] = None
     cfg.model = plain_model(cfg.model)
@@ -313,8 +316,7 @@ def table_of(cfg: Config, checkpoint: str) -> IdentityTable:
     }
     cfg.test_evaluator = dict(type='PersonSearchMetric', protocols=[])
     _prepare_test(cfg, checkpoint)
-    with launched(cfg):
-        return _table(cfg, checkpoint)
+    return launched(cfg, _table, cfg, checkpoint)
 
 
 def _table(cfg: Config, checkpoint: str) -> IdentityTable:

@@ -312,8 +312,12 @@ class Campaign:
         options = [o for o in run.options if not _NAMED.search(o)]
         options += run.test_options
         call(
-            *('test.py', folder, run.config, str(weights)),
-            *('--out', str(out)),
+            'test.py',
+            folder,
+            run.config,
+            str(weights),
+            '--out',
+            str(out),
             *(('--cfg-options', *options) if options else ()),
         )
         figures = {
@@ -361,9 +365,13 @@ class Campaign:
                 options.append(f'{_TEACHER}={teacher}')
             begin = time.time()
             call(
-                *('train.py', folder, run.config, '--resume'),
+                'train.py',
+                folder,
+                run.config,
+                '--resume',
                 *(['--amp'] if self.amp else []),
-                *('--cfg-options', *options),
+                '--cfg-options',
+                *options,
             )
             last = (folder / 'last_checkpoint').read_text().strip()
             trained = dict(

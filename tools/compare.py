@@ -62,13 +62,24 @@ def run(
         train = ['train_cfg.val_begin=100000', *options]
         amp = ['--amp'] if amp else []
         call(
-            *('train.py', work, config, '--resume', *amp),
-            *('--cfg-options', *train),
+            'train.py',
+            work,
+            config,
+            '--resume',
+            *amp,
+            '--cfg-options',
+            *train,
         )
         checkpoint = (work / 'last_checkpoint').read_text().strip()
         call(
-            *('test.py', work, config, checkpoint, '--out', str(result)),
-            *('--cfg-options', *options),
+            'test.py',
+            work,
+            config,
+            checkpoint,
+            '--out',
+            str(result),
+            '--cfg-options',
+            *options,
         )
     return json.loads(result.read_text())
 

@@ -97,13 +97,24 @@ def main() -> None:
     seconds['data'] = step(
         '1 of 5: draw scenes with people, in the CUHK-SYSU layout',
         'tools/make_synthetic.py',
-        *('--layout', 'cuhk-sysu', '--size', 'tiny', '--seed', '0'),
-        *('--out', DATA),
+        '--layout',
+        'cuhk-sysu',
+        '--size',
+        'tiny',
+        '--seed',
+        '0',
+        '--out',
+        DATA,
     )
     seconds['test_untrained'] = step(
         '2 of 5: test the untrained network',
-        *('tools/test.py', CONFIG, 'untrained'),
-        *('--work-dir', str(work), '--out', out['before']),
+        'tools/test.py',
+        CONFIG,
+        'untrained',
+        '--work-dir',
+        str(work),
+        '--out',
+        out['before'],
     )
     seconds['training'] = step(
         '3 of 5: train it against the frozen table of its teacher',
@@ -114,14 +125,26 @@ def main() -> None:
     checkpoint = (work / 'last_checkpoint').read_text().strip()
     seconds['test'] = step(
         '4 of 5: test it, on people who were never in training',
-        *('tools/test.py', CONFIG, checkpoint),
-        *('--work-dir', str(work), '--out', out['after'], '--dump', dump),
+        'tools/test.py',
+        CONFIG,
+        checkpoint,
+        '--work-dir',
+        str(work),
+        '--out',
+        out['after'],
+        '--dump',
+        dump,
     )
     picture = str(work / 'ranking.png')
     seconds['picture'] = step(
         '5 of 5: draw what was found',
-        *('tools/show_ranking.py', dump, f'{DATA}/Image/SSM'),
-        *('--protocol', PROTOCOL, '--out', picture),
+        'tools/show_ranking.py',
+        dump,
+        f'{DATA}/Image/SSM',
+        '--protocol',
+        PROTOCOL,
+        '--out',
+        picture,
     )
     results = {
         name: json.loads(Path(path).read_text()) for name, path in out.items()

@@ -264,8 +264,8 @@ def _lines(rank: int, match: Match) -> list[str]:
     parts = [
         f'{rank}.  similarity {match.similarity:.2f}',
         f'detection {match.score:.2f}',
-        Path(match.image).name,
-        clock(match.timestamp),
+        Path(match.source.image).name,
+        clock(match.source.timestamp),
     ]
     return [part for part in parts if part]
 

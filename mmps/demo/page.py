@@ -109,7 +109,13 @@ def _who(actions: Actions) -> _Who:
             True, label='show people', container=False, min_width=135
         )
     return _Who(
-        *(remembered, message, examples, upload, picture, numbers, offer)
+        remembered,
+        message,
+        examples,
+        upload,
+        picture,
+        numbers,
+        offer,
     )
 
 
@@ -134,7 +140,8 @@ def _on_pick(page: gr.Blocks, who: _Who, actions: Actions) -> None:
 
     page.load(
         lambda offer: _shown(actions.example(0, offer)),
-        *(offer, shown),
+        offer,
+        shown,
         api_name='first_example',
         **in_turn,
     )
@@ -142,7 +149,9 @@ def _on_pick(page: gr.Blocks, who: _Who, actions: Actions) -> None:
         *(example, offer, shown), api_visibility='private', **in_turn
     )
     who.picture.select(
-        *(click, [remembered, offer], shown),
+        click,
+        [remembered, offer],
+        shown,
         api_visibility='private',
         show_progress='hidden',
         trigger_mode='multiple',  # a quick second corner counts
@@ -150,13 +159,15 @@ def _on_pick(page: gr.Blocks, who: _Who, actions: Actions) -> None:
     )
     who.upload.upload(
         lambda query, path, offer: _shown(actions.upload(query, path, offer)),
-        *([remembered, who.upload, offer], shown),
+        [remembered, who.upload, offer],
+        shown,
         api_name='upload',
         **in_turn,
     )
     gr.on(
         [number.input for number in who.numbers],
-        *(typed, [remembered, *who.numbers, offer]),
+        typed,
+        [remembered, *who.numbers, offer],
         [remembered, who.picture, who.message],
         api_name='box',
         show_progress='hidden',
@@ -165,7 +176,8 @@ def _on_pick(page: gr.Blocks, who: _Who, actions: Actions) -> None:
     )
     offer.change(
         lambda query, offer: _shown(actions.offer(query, offer)),
-        *([remembered, offer], shown),
+        [remembered, offer],
+        shown,
         api_visibility='private',
         show_progress='hidden',
         **in_turn,
@@ -193,7 +205,11 @@ def _on_search(
         progress=gr.Progress(),  # noqa: B008, this is how Gradio knows it
     ):
         found = actions.search(
-            *(query, (x1, y1, x2, y2), where, folder, uploads),
+            query,
+            (x1, y1, x2, y2),
+            where,
+            folder,
+            uploads,
             **dict(top=top, least=least, every=every, blur=blur),
             begin=lambda num: progress(
                 0, f'Looking for people in {num} files, once'
@@ -237,7 +253,8 @@ def _where(actions: Actions) -> tuple:
         lambda chosen: [
             gr.update(visible=chosen == kind) for kind in GALLERIES[1:]
         ],
-        *(where, [folder, uploads]),
+        where,
+        [folder, uploads],
         api_visibility='private',
         show_progress='hidden',
     )

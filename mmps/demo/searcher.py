@@ -100,7 +100,9 @@ class Searcher:
         with self._lock:
             index = self._index(files, every, begin)
             matches = self.inferencer.search(
-                *(query.picture, query.box, index),
+                query.picture,
+                query.box,
+                index,
                 top=top,
                 rerank=RERANK if guided else None,
             )

@@ -4,40 +4,42 @@ import datetime
 import gc
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 import torch
 import torch.distributed as dist
 
 from .interruption import Interrupted
 
+P = ParamSpec('P')
+T = TypeVar('T')
 
-@contextmanager
-def launched(cfg) -> Iterator[None]:
-    """Surround building and running a Runner, with any launcher.
 
-    The runner must be gone when the block ends, which a function sees to:
-
-        def work():
-            Runner.from_cfg(cfg).train()
-
-        with launched(cfg):
-            work()
+def launched(cfg, run: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Build and run a Runner, with any launcher.
 
     Args:
         cfg: The config, with ``launcher`` already set; see
             ``prepare_launcher`` for what is changed in it.
+        run: Builds the Runner and runs it. The process group outlives it, so
+            that nothing of the Runner is left when the group ends.
+        args: Handed to ``run``.
+        kwargs: Handed to ``run``.
+
+    Returns:
+        What ``run`` returns; nothing that holds the Runner.
     """
     prepare_launcher(cfg)
     try:
-        yield
+        result = run(*args, **kwargs)
     except Interrupted:
         raise  # all ranks go, and the process group with them
     except BaseException:
         finish(failed=True)
         raise
     finish()
+    return result
 
 
 def prepare_launcher(cfg) -> None:

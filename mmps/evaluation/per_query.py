@@ -29,8 +29,14 @@ from mmps.evaluation.search import SearchScore
 from mmps.structures import Protocol, Query
 
 COLUMNS = (
-    *('protocol', 'query', 'identity', 'image'),
-    *('AP', 'rank', 'found', 'gt'),
+    'protocol',
+    'query',
+    'identity',
+    'image',
+    'AP',
+    'rank',
+    'found',
+    'gt',
 )
 SUFFIXES = ('.csv', '.json')
 

@@ -90,11 +90,11 @@ class GalleryIndex:
         boxes = self.boxes
         return [
             Match(
-                *(self.sources[image].image, image),
+                self.sources[image],
+                image,
                 tuple(boxes.bboxes[row].tolist()),
                 float(value),
                 float(boxes.scores[row]),
-                *self.sources[image][1:],
             )
             for row, image, value in zip(
                 rows, boxes.image[rows].tolist(), similarity, strict=True
@@ -197,7 +197,9 @@ class GalleryIndex:
                 None if math.isnan(seconds) else float(seconds),
             )
             for image, frame, seconds in zip(
-                *(file['images'], file['frames'], file['timestamps']),
+                file['images'],
+                file['frames'],
+                file['timestamps'],
                 strict=True,
             )
         ]

@@ -104,11 +104,11 @@ def _ranked(
     order = np.argsort(-findings.similarity, kind='stable')[:top]
     return [
         Match(
-            *(sources[positions[row]].image, positions[row]),
+            sources[positions[row]],
+            positions[row],
             tuple(findings.bboxes[row].tolist()),
             float(findings.similarity[row]),
             float(findings.scores[row]),
-            *sources[positions[row]][1:],
         )
         for row in order.tolist()
     ]

@@ -14,7 +14,7 @@ def list_matches(matches: Sequence[Match]) -> str:
     """Text of a ranking: a table, or that nobody was found."""
     if not matches:
         return 'nobody was found'
-    timed = any(match.timestamp is not None for match in matches)
+    timed = any(match.source.timestamp is not None for match in matches)
     table = Table()
     for name in ('rank', 'similarity', 'score', 'x1', 'y1', 'x2', 'y2'):
         table.add_column(name, justify='right', no_wrap=True)
@@ -25,18 +25,30 @@ def list_matches(matches: Sequence[Match]) -> str:
     for rank, match in enumerate(matches, 1):
         table.add_row(
             str(rank),
-            *(f'{match.similarity:.3f}', f'{match.score:.2f}'),
+            f'{match.similarity:.3f}',
+            f'{match.score:.2f}',
             *(f'{value:.0f}' for value in match.box),
             *_when(match, timed),
             # a Text: brackets in a name are no markup
-            Text(match.image or f'pixels {match.position}'),
+            Text(match.source.image or f'pixels {match.position}'),
         )
     return to_text(table)
 
 
 def as_json(matches: Sequence[Match]) -> list[dict]:
     """Fields of each match, unrounded, best first."""
-    return [match._asdict() for match in matches]
+    return [
+        dict(
+            image=match.source.image,
+            position=match.position,
+            box=match.box,
+            similarity=match.similarity,
+            score=match.score,
+            frame=match.source.frame,
+            timestamp=match.source.timestamp,
+        )
+        for match in matches
+    ]
 
 
 def clock(seconds: float | None) -> str:
@@ -53,5 +65,5 @@ def clock(seconds: float | None) -> str:
 def _when(match: Match, timed: bool) -> tuple[str, ...]:
     if not timed:
         return ()
-    frame = '' if match.frame is None else str(match.frame)
-    return clock(match.timestamp), frame
+    _, frame, timestamp = match.source
+    return clock(timestamp), '' if frame is None else str(frame)

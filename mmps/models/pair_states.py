@@ -67,7 +67,10 @@ class GalleryState:
         """Memory of all tensors."""
         return memory_of(
             self.stream,
-            *(self.feats, self.scores, self.boxes, self.row),
+            self.feats,
+            self.scores,
+            self.boxes,
+            self.row,
             *self.roi_outputs,
         )
 

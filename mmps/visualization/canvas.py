@@ -141,7 +141,10 @@ def tile(
     )
     framed = cv2.copyMakeBorder(
         patch,
-        *(2, CAPTION * len(captions), 2, 2),
+        2,
+        CAPTION * len(captions),
+        2,
+        2,
         cv2.BORDER_CONSTANT,
         value=WHITE,
     )

@@ -13,8 +13,16 @@ from matplotlib.figure import Figure
 _INK = '#010203'
 #: One for each run; readable on white and on black, and for most eyes.
 COLOURS = (
-    *('#3b82d0', '#e0722b', '#1f9e6e', '#c2538f', '#8a6fd1', '#a38a1c'),
-    *('#2aa0b5', '#c94b4b', '#777777', '#9a6a45'),
+    '#3b82d0',
+    '#e0722b',
+    '#1f9e6e',
+    '#c2538f',
+    '#8a6fd1',
+    '#a38a1c',
+    '#2aa0b5',
+    '#c94b4b',
+    '#777777',
+    '#9a6a45',
 )
 STYLE = {
     'svg.fonttype': 'none',
@@ -27,8 +35,12 @@ STYLE = {
     'legend.frameon': False,
     **dict.fromkeys(
         (
-            *('text.color', 'axes.labelcolor', 'axes.edgecolor'),
-            *('xtick.color', 'ytick.color', 'axes.titlecolor'),
+            'text.color',
+            'axes.labelcolor',
+            'axes.edgecolor',
+            'xtick.color',
+            'ytick.color',
+            'axes.titlecolor',
         ),
         _INK,
     ),

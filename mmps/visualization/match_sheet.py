@@ -43,17 +43,18 @@ def save_match_sheet(
     Raises:
         OSError: The picture cannot be written.
     """
-    timed = any(match.timestamp is not None for match in matches)
+    timed = any(match.source.timestamp is not None for match in matches)
     picture, box, name = query
     captions = ['query', Path(name).name, *([''] if timed else [])]
     tiles = [_tile(picture, box, QUERY, captions, blur)]
     for rank, (match, picture) in enumerate(
         zip(matches, pictures, strict=True), 1
     ):
-        name = Path(match.image).name if match.image else 'pixels'
+        image = match.source.image
+        name = Path(image).name if image else 'pixels'
         captions = [f'{rank}.   {match.similarity:.3f}', name]
         if timed:
-            captions.append(clock(match.timestamp))
+            captions.append(clock(match.source.timestamp))
         tiles.append(_tile(picture, match.box, MATCH, captions, blur))
     save(_arranged(tiles[0], tiles[1:]), out)
 

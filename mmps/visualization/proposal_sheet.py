@@ -96,7 +96,10 @@ def _scene(
         draw_text(picture, str(rank_), (x1 + 2, y1 + 11), colour)
     scene = cv2.copyMakeBorder(
         picture,
-        *(2, height - picture.shape[0] - 2, 4, 4),
+        2,
+        height - picture.shape[0] - 2,
+        4,
+        4,
         cv2.BORDER_CONSTANT,
         value=WHITE,
     )

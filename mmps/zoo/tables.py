@@ -24,8 +24,14 @@ _TABLE = re.compile(
 )
 _MARK = re.compile(r'^<!-- /?zoo\b', re.MULTILINE)
 _HEAD = (
-    *('config', 'lambda_oim', 'KD', 'teacher'),
-    *('paper: search', 'paper: detection', 'ours: search', 'ours: detection'),
+    'config',
+    'lambda_oim',
+    'KD',
+    'teacher',
+    'paper: search',
+    'paper: detection',
+    'ours: search',
+    'ours: detection',
     'weights',
 )
 #: Of several protocols this one is shown.

@@ -117,7 +117,7 @@ def test_results_are_those_of_the_inferencer(
         lines = [
             f'{rank}.  similarity {match.similarity:.2f}',
             f'detection {match.score:.2f}',
-            match.image.rsplit('/')[-1],
+            match.source.image.rsplit('/')[-1],
         ]
         assert found.people[rank - 1][1] == '\n'.join(lines)
         assert found.scenes[rank - 1][1] == ' · '.join(lines)

@@ -49,7 +49,7 @@ def test_what_is_found_is_what_the_inferencer_finds(
     assert found.num_images == len(examples.gallery)
     assert found.num_people == len(inferencer.index(examples.gallery))
     for match, picture in zip(found.matches, found.pictures, strict=True):
-        assert (picture == cv2.imread(match.image)).all()
+        assert (picture == cv2.imread(match.source.image)).all()
 
 
 def test_the_less_similar_are_left_out(searcher, examples, query):
@@ -104,7 +104,7 @@ def test_frames_of_a_video(searcher, examples, query, tmp_path):
     writer.release()
     found = searcher.search(query, [path], every=2, top=50)
     assert found.num_images == 3
-    assert {match.frame for match in found.matches} <= {0, 2, 4}
+    assert {match.source.frame for match in found.matches} <= {0, 2, 4}
 
 
 def test_a_query_guided_network_reranks(

@@ -103,11 +103,10 @@ def test_an_error_leaves_without_waiting(monkeypatch):
     monkeypatch.setattr(
         dist, 'destroy_process_group', lambda: calls.append('leave')
     )
-    with pytest.raises(KeyError), launched(Config({})):
-        raise KeyError
+    with pytest.raises(KeyError):
+        launched(Config({}), {}.__getitem__, 'nothing')
     assert calls == ['leave']
-    with launched(Config({})):
-        pass
+    assert launched(Config({}), divmod, 7, 3) == (2, 1)
     assert calls == ['leave', 'wait', 'leave']
 
 

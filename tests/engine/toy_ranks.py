@@ -107,8 +107,7 @@ def _rank(rank, count, port, log, work_dir, changes) -> None:
         print('DONE', json.dumps(done))
 
     try:
-        with launched(cfg):
-            work()
+        launched(cfg, work)
     except Interrupted as stop:
         stop.leave()
     sys.stdout.flush()

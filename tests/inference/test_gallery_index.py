@@ -95,11 +95,11 @@ def test_matches_say_where_they_are():
     boxes = [tuple(box) for box in index.boxes.bboxes.tolist()]
     scores = index.boxes.scores.tolist()
     assert index.search(np.array([0, 1.0]), top=3) == [
-        Match('b.avi', 1, boxes[1], 1.0, scores[1], 25, 1.0),
-        Match('b.avi', 1, boxes[2], pytest.approx(0.8), scores[2], 25, 1.0),
-        Match('a.jpg', 0, boxes[0], 0.0, scores[0], None, None),
+        Match(sources[1], 1, boxes[1], 1.0, scores[1]),
+        Match(sources[1], 1, boxes[2], pytest.approx(0.8), scores[2]),
+        Match(sources[0], 0, boxes[0], 0.0, scores[0]),
     ]
-    assert index.search(np.array([-1, 0.0]), top=1)[0].image is None
+    assert index.search(np.array([-1, 0.0]), top=1)[0].source == Source()
 
 
 def test_nobody_is_found_among_nobody():

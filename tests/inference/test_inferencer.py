@@ -91,7 +91,7 @@ def test_every_kind_of_gallery_is_searched(kind, files, tmp_path, request):
     pixels = [cv2.imread(file) for file in files]
     found = search(pixels[3], query[1], pixels, top=9)
     assert_same_matches(found, expected, top=9)
-    assert {m.image for m in expected} <= set(files)
+    assert {m.source.image for m in expected} <= set(files)
     mixed = [*pixels[:2], *files[2:5], *pixels[5:]]
     found = search(*query, mixed, top=9, batch_size=3)
     assert_same_matches(found, expected, top=9)
@@ -114,9 +114,9 @@ def test_a_video_is_its_frames(kind, files, video, request):
     whole = inferencer.search(*query, frames, top=None)
     assert_same_matches(found, whole, top=12)
     for match in found:
-        assert match.image == video
-        assert match.frame == 2 * match.position
-        assert match.timestamp == pytest.approx(match.frame / 10)
+        assert match.source.image == video
+        assert match.source.frame == 2 * match.position
+        assert match.source.timestamp == pytest.approx(match.source.frame / 10)
     for match, picture in zip(found, inferencer.pictures(found), strict=True):
         np.testing.assert_array_equal(picture, frames[match.position])
 

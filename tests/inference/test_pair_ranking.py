@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmps.inference import Match
+from mmps.inference import Match, Source
 from mmps.inference.pair_ranking import PairRanker, key_of
 from mmps.inference.scenes import as_scene
 from mmps.models.pair_search import PairSearcher
@@ -45,7 +45,7 @@ def test_a_search_finds_what_the_test_loop_finds(
         )
         images = np.repeat(np.arange(len(expected.images)), expected.counts)
         whole = [
-            Match(None, int(image), tuple(box), similarity, score)
+            Match(Source(), int(image), tuple(box), similarity, score)
             for image, box, similarity, score in zip(
                 *(images, expected.bboxes, expected.similarity),
                 *(expected.scores,),
@@ -139,7 +139,9 @@ def test_a_rerank_reads_the_frames_of_a_video_again(guided, files, video):
     positions = {match.position for match in found}
     assert len(positions) == 2
     assert_same_matches(found, [m for m in whole if m.position in positions])
-    assert {m.frame for m in found} == {2 * place for place in positions}
+    assert {m.source.frame for m in found} == {
+        2 * place for place in positions
+    }
 
 
 def test_pixels_cannot_be_reranked(guided, grey, files):

@@ -5,9 +5,9 @@ import pytest
 from mmps.inference import Match, Source
 from mmps.inference.report import as_json, clock, list_matches
 
-IMAGE = Match('a/b.jpg', 3, (1.26, 2, 30, 60.5), 0.98765, 0.5)
-FRAME = Match('c.mp4', 0, (5, 6, 7, 8), -0.25, 1.0, 75, 62.51)
-PIXELS = Match(None, 4, (5, 6, 7, 8), 0.1, 1.0)
+IMAGE = Match(Source('a/b.jpg'), 3, (1.26, 2, 30, 60.5), 0.98765, 0.5)
+FRAME = Match(Source('c.mp4', 75, 62.51), 0, (5, 6, 7, 8), -0.25, 1.0)
+PIXELS = Match(Source(), 4, (5, 6, 7, 8), 0.1, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,3 @@ def test_json_has_every_field_unrounded():
         frame=75,
         timestamp=62.51,
     )
-    assert FRAME.source == Source('c.mp4', 75, 62.51)

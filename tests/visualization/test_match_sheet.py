@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmps.inference import Match
+from mmps.inference import Match, Source
 from mmps.visualization.canvas import QUERY
 from mmps.visualization.match_sheet import (
     COLUMNS,
@@ -25,7 +25,7 @@ def noise():
 
 def save(path, values, blur=False, **fields):
     matches = [
-        Match(f'{i}.jpg', i, BOX, 0.5, 0.9, **fields)
+        Match(Source(f'{i}.jpg', **fields), i, BOX, 0.5, 0.9)
         for i, _ in enumerate(values)
     ]
     pictures = [plain(value) for value in values]
@@ -91,7 +91,7 @@ def test_a_box_over_the_border_can_be_kept():
 def test_the_sheet_blurs_when_asked(blur, tmp_path):
     path = tmp_path / 'sheet.png'
     picture = noise()
-    match = Match('a.jpg', 0, BOX, 0.5, 0.9)
+    match = Match(Source('a.jpg'), 0, BOX, 0.5, 0.9)
     query = (picture, BOX, 'q.jpg')
     save_match_sheet(query, [match], [picture], path, blur=blur)
     sheet = cv2.imread(str(path))
