@@ -19,29 +19,34 @@ AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
 quickstart: $(VENV)/.installed
 	$(RUN) tools/quickstart.py
 
-test: $(VENV)/.installed
+test: $(VENV)/.tools
 	$(SUITE) -m "not long"
 
-test-all: $(VENV)/.installed
+test-all: $(VENV)/.tools
 	$(SUITE)
 
-test-avx2: $(VENV)/.installed
+test-avx2: $(VENV)/.tools
 	$(AVX2) $(SUITE) -m "not long"
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.tools
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
-docs: $(VENV)/.installed
+docs: $(VENV)/.tools
 	$(RUN) -m sphinx -W --keep-going -q -c docs . build/docs
 	@echo "open build/docs/index.html"
 
-$(VENV)/.installed: requirements.txt requirements-dev.txt setup.py
+$(VENV)/.installed: requirements.txt setup.py
 	@echo "[environment] $(VENV): pinned wheels, no compiler (about a minute)"
 	@test -n "$(PYTHON)" || (echo "Python 3.11 not found: set PYTHON=" && false)
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install $(PIP_FLAGS) -r requirements-dev.txt
+	$(RUN) -m pip install $(PIP_FLAGS) -r requirements.txt
 	$(RUN) -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
+	@touch $@
+
+# what tests, linter and documentation need beside
+$(VENV)/.tools: $(VENV)/.installed requirements-dev.txt
+	$(RUN) -m pip install $(PIP_FLAGS) -r requirements-dev.txt
 	@touch $@
 
 clean:
