@@ -63,7 +63,7 @@ def test_a_program_can_search(client, inferencer, examples):
     assert 'class="good"' in message
     for entry, line in zip(matches, captions(scenes), strict=True):
         assert f'similarity {entry.similarity:.2f}' in line
-        assert Path(entry.image).name in line
+        assert Path(entry.source.image).name in line
     assert [line.split('\n') for line in captions(people)] == [
         line.split(' · ') for line in captions(scenes)
     ]

@@ -56,7 +56,7 @@ def test_a_video_adds_time_and_frame():
 def test_a_path_stays_in_one_piece(monkeypatch):
     monkeypatch.setenv('COLUMNS', '60')
     path = '/'.join(['folder'] * 60) + '/clip [bold].mp4'
-    long = FRAME._replace(image=path)
+    long = FRAME._replace(source=FRAME.source._replace(image=path))
     _, first, second = cells(list_matches([IMAGE, long]))
     assert first[-1] == 'a/b.jpg'
     assert second[-3:] == ['1:02.5', '75', path]
