@@ -51,6 +51,7 @@ def main() -> None:
     from mmps.analysis import analyze
     from mmps.analysis_table import table
     from mmps.apis import load_config
+    from mmps.atomic_files import write_text
 
     shape = tuple(args.shape)
     results = {}
@@ -72,7 +73,7 @@ def main() -> None:
             name: dataclasses.asdict(result)
             for name, result in results.items()
         }
-        args.out.write_text(json.dumps(plain, indent=1) + '\n')
+        write_text(args.out, json.dumps(plain, indent=1) + '\n')
         print(f'wrote {args.out}')
 
 

@@ -49,6 +49,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mmps.apis import load_config, load_pair_loop, parse_options
+    from mmps.atomic_files import write_text
     from mmps.evaluation.scoring import select
     from mmps.guidance import describe_guidance, look
 
@@ -67,7 +68,7 @@ def main() -> None:
     print(describe_guidance(guidance))
     if args.out:
         text = json.dumps(dataclasses.asdict(guidance), indent=1)
-        args.out.write_text(text + '\n')
+        write_text(args.out, text + '\n')
 
 
 if __name__ == '__main__':

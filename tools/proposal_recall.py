@@ -36,6 +36,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mmps.apis import load_config, load_pair_loop, parse_options
+    from mmps.atomic_files import write_text
     from mmps.evaluation.proposal_recall import proposals_of_pairs, recall_at
     from mmps.visualization import save_proposal_sheet
 
@@ -55,7 +56,7 @@ def main() -> None:
         cells = ''.join(f'{100 * recall[k]:8.1f}' for k in args.top)
         print(name.rjust(16) + cells)
     if args.out:
-        args.out.write_text(json.dumps(report, indent=1) + '\n')
+        write_text(args.out, json.dumps(report, indent=1) + '\n')
     if args.picture:
         dataset = loop.dataloader.dataset
         paths = [

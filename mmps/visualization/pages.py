@@ -14,6 +14,8 @@ import cv2
 import jinja2
 import numpy as np
 
+from mmps.atomic_files import write_text
+
 TEMPLATES = Path(__file__).parent / 'templates'
 
 
@@ -73,7 +75,7 @@ def write_index(
         notes=notes,
         sections=[section for section in sections if section.pictures],
     )
-    (folder / 'index.html').write_text(page, encoding='utf-8')
+    write_text(folder / 'index.html', page)
 
 
 def data_uri(picture: np.ndarray, quality: int = 85) -> str:

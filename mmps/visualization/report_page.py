@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mmps.atomic_files import write_text
 from mmps.evaluation.rankings import search_of_features
 from mmps.evaluation.report import percent, rows
 from mmps.evaluation.runs import Run
@@ -95,7 +96,7 @@ def write_report(
         sections=sections,
         version=version,
     )
-    Path(out).write_text(page, encoding='utf-8')
+    write_text(out, page)
 
 
 def search_table(runs: Sequence[Run]) -> list[dict]:
