@@ -14,7 +14,7 @@ A plan is a YAML file:
         test_options: [test_cfg.cascade_topk=30]
       student:
         config: configs/kd/oim_r18_oim50_synth.py
-        teacher: qeeps50         # of its FrozenLUTHook
+        teacher: qeeps50         # of its FrozenLUTHook, or zoo://NAME
         random_table: true       # random rows in place of the teacher's
         options: ["model.distiller.checkpoint={det50}"]  # weights of a run
     tables:
@@ -52,6 +52,7 @@ from mmps.campaign_tables import differences_table, table
 from mmps.children import CHILDREN, STOPPED
 from mmps.distillation import random_table, read_table, write_table
 from mmps.visualization import save_weight_sweep
+from mmps.zoo import is_address
 
 TOOLS = Path(__file__).parents[1] / 'tools'
 _TEACHER = 'custom_hooks.0.teacher'
@@ -68,8 +69,10 @@ class Run:
     Attributes:
         name: In the plan.
         config: Path.
-        start: Run whose weights it starts from; None for the config's own.
-        teacher: Run whose lookup table it learns against; the same.
+        start: Run or address (``zoo://``, ``https://``) whose weights it
+            starts from; None for the config's own.
+        teacher: Run or address whose lookup table it learns against; None for
+            the config's own.
         random_table: Whether the teacher's rows are exchanged for random
             ones, another set for every seed.
         seeds: It has these alone; None for all that are asked for.
@@ -93,7 +96,8 @@ class Run:
     def others(self) -> list[str]:
         """Runs that it builds on."""
         named = _NAMED.findall(' '.join(self.options))
-        return [run for run in (self.start, self.teacher) if run] + named
+        sources = [self.start, self.teacher]
+        return [s for s in sources if s and not is_address(s)] + named
 
     def seed_for(self, seed: int) -> int:
         """The seed of this run that a run of ``seed`` builds on."""
@@ -382,13 +386,15 @@ class Campaign:
             write_text(done, json.dumps(trained) + '\n')
         return folder / json.loads(done.read_text())['checkpoint']
 
-    def _other(self, name: str, seed: int) -> Path:
-        """Checkpoint of what a run of ``seed`` builds on."""
+    def _other(self, name: str, seed: int) -> Path | str:
+        """Checkpoint or address of what a run of ``seed`` builds on."""
+        if is_address(name):
+            return name
         other_seed = self.plan.runs[name].seed_for(seed)
         return self.weights(name, other_seed).resolve()
 
 
-def _random_table(teacher: Path, folder: Path, seed: int) -> Path:
+def _random_table(teacher: Path | str, folder: Path, seed: int) -> Path:
     """Write random rows for a teacher's people."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder.resolve() / 'random_lut.pth'

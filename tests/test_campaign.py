@@ -109,6 +109,26 @@ def test_a_mistake_in_a_plan_is_named(tmp_path, old, new, message):
         read_plan(file)
 
 
+def test_an_address_stands_in_for_a_run(tmp_path, calls):
+    file = tmp_path / 'plan.yml'
+    file.write_text(
+        PLAN.replace('teacher: pairs', 'teacher: zoo://table').replace(
+            'start: start\n    options', 'start: zoo://weights\n    options'
+        )
+    )
+    campaign = Campaign(read_plan(file), tmp_path / 'work', tmp_path)
+    campaign.run_all([0], only=['pairs', 'student'], test=False)
+    assert [name for _, name, *_ in calls] == [
+        'pairs_seed0',
+        'start_seed0',  # an option of the student names it
+        'student_seed0',
+    ]
+    options = calls.options('train.py', 'pairs_seed0')
+    assert 'load_from=zoo://weights' in options
+    options = calls.options('train.py', 'student_seed0')
+    assert 'custom_hooks.0.teacher=zoo://table' in options
+
+
 def test_a_run_starts_from_and_learns_from_others(plan, calls, tmp_path):
     make(plan, tmp_path, amp=True).run_all([0, 1])
     names = [(c[0], c[1]) for c in calls]
