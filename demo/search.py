@@ -90,9 +90,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def search(args: argparse.Namespace) -> None:
     """Search, print a table, write what is asked for."""
     from mmps.apis import PersonSearchInferencer
-    from mmps.evaluation.report import write_json
+    from mmps.evaluation.result_text import write_json
     from mmps.inference import Match, Source, stored_index
-    from mmps.inference.report import as_json, list_matches
+    from mmps.inference.match_text import as_json, list_matches
     from mmps.visualization import save_match_sheet
 
     inferencer = PersonSearchInferencer(

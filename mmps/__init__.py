@@ -2,7 +2,7 @@
 
 Importing the package loads neither torch nor mmdet. When they are loaded, the
 stock packages are repaired (``mmps.compat``), checkpoints are loaded safely
-(``mmps.engine.checkpoint_schemes``), and mmdet's registries find the parts of
+(``mmps.checkpoints.schemes``), and mmdet's registries find the parts of
 mmps (``mmps.registered``). A config says
 ``custom_imports = dict(imports=['mmps'])``.
 """
@@ -10,10 +10,10 @@ mmps (``mmps.registered``). A config says
 import sys
 from functools import partial
 
-from . import openmp  # isort: skip  must come before any import of torch
-from . import compat
-from .lazy import lazy_names
-from .when_imported import when_imported
+from mmps import openmp  # isort: skip  must come before any import of torch
+from mmps import compat
+from mmps.lazy import lazy_names
+from mmps.when_imported import when_imported
 
 __version__ = '0.1.0'
 __getattr__, __dir__, __all__ = lazy_names(__name__)
@@ -21,8 +21,8 @@ __all__ += ['__version__', 'compat', 'openmp']
 
 
 def _load_safely() -> None:
-    from .engine import checkpoint_schemes  # noqa: F401 - registers
-    from .zoo import scheme  # noqa: F401 - registers
+    from mmps.checkpoints import schemes  # noqa: F401 - registers
+    from mmps.zoo import scheme  # noqa: F401 - registers
 
 
 def _announce(module: str) -> None:

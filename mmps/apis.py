@@ -22,7 +22,7 @@ from mmps.distillation import (
 from mmps.engine import QuietRunner, enable_amp, launched
 from mmps.evaluation import PairTestLoop, PersonSearchMetric
 from mmps.evaluation.per_query import check_per_query
-from mmps.evaluation.report import write_json
+from mmps.evaluation.result_text import write_json
 from mmps.evaluation.scoring import select
 from mmps.inference import PersonSearchInferencer
 from mmps.plain_model import plain_model

@@ -23,9 +23,14 @@ from mmdet.structures.bbox import bbox2roi, scale_boxes
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .models.guidance import mean_of_known, people_scores, query_order, spread
-from .models.qsse_resnet import Stream
-from .structures import Protocol
+from mmps.models.guidance import (
+    mean_of_known,
+    people_scores,
+    query_order,
+    spread,
+)
+from mmps.models.qsse_resnet import Stream
+from mmps.structures import Protocol
 
 
 @dataclass(frozen=True)

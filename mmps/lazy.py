@@ -22,6 +22,8 @@ def lazy_names(package: str, **modules: str) -> LazyNames:
     Args:
         package: ``__name__`` of the package.
         modules: Module of the package: its public names, with blanks between.
+            One with a dot is a module of another package
+            (``**{'mmps.checkpoints': 'CheckpointError'}``).
 
     Returns:
         ``__getattr__`` imports the module of a name, or the submodule of that
@@ -41,8 +43,9 @@ def lazy_names(package: str, **modules: str) -> LazyNames:
 
     def find(name: str) -> Any:
         if name in home:
-            module = importlib.import_module(f'{package}.{home[name]}')
-            found = getattr(module, name)
+            module = home[name]
+            full = module if '.' in module else f'{package}.{module}'
+            found = getattr(importlib.import_module(full), name)
         else:
             found = _submodule(package, name)
         setattr(sys.modules[package], name, found)

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from mmps import __version__
 from mmps.apis import load_config, run_test
-from mmps.distillation import read_table, write_table
-from mmps.distillation.lut import identity_names
-from mmps.engine import (
+from mmps.checkpoints import (
     CheckpointError,
     check_state_dict,
     load_checkpoint_file,
     write_atomically,
 )
-from mmps.engine.key_report import training_only
+from mmps.checkpoints.fit import training_only
+from mmps.distillation import read_table, write_table
+from mmps.distillation.identity_table import identity_names
 from mmps.plain_model import plain_model
 from mmps.zoo.index import Entry, ReleasedFile, load_index
 from mmps.zoo.metafile import file_record, record, results_of

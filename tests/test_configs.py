@@ -9,9 +9,9 @@ import torch
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 
+from mmps.checkpoints.fit import check_state_dict
 from mmps.distillation import read_table
 from mmps.distillation.teacher import check_pair
-from mmps.engine.key_report import check_state_dict
 from mmps.zoo import load_index
 from tests.datasets.synthetic.sets import make_prw
 from tests.models.build import batch, scene

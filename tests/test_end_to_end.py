@@ -15,7 +15,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmps.evaluation.training_log import find_logs, read_logs
+from mmps.report.training_log import find_logs, read_logs
 
 ROOT = Path(__file__).parents[1]
 EPOCHS = 3

@@ -33,7 +33,7 @@ def heavy_modules_of(program):
         ('from mmps.zoo import load_index; load_index()', ()),
         ('from mmps.evaluation.dump import read_dump', ()),
         ('from mmps.evaluation.scoring import score_features', ('scipy',)),
-        ('from mmps.datasets.synthetic import generate', ()),
+        ('from mmps.synthetic import generate', ()),
     ],
 )
 def test_what_needs_no_network_loads_no_torch(program, allowed):
@@ -89,7 +89,7 @@ def test_checkpoints_are_safe_as_soon_as_mmengine_can_load_them():
         'for place in ("x.pth", "http://x", "zoo://x"):\n'
         '    print(C._get_checkpoint_loader(place).__module__)\n'
     )
-    schemes = 'mmps.engine.checkpoint_schemes'
+    schemes = 'mmps.checkpoints.schemes'
     expected = [schemes, schemes, 'mmps.zoo.scheme']
     assert run(program).split() == expected
 

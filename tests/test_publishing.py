@@ -13,8 +13,8 @@ from mmengine.config import Config
 
 from mmps import publishing
 from mmps.apis import load_config, run_test
+from mmps.checkpoints import CheckpointError, load_checkpoint_file
 from mmps.distillation import read_table
-from mmps.engine import CheckpointError, load_checkpoint_file
 from mmps.publishing import Training, publish
 from mmps.zoo import load_index
 from mmps.zoo.metafile import dumps, results_of

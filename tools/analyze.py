@@ -48,8 +48,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmps.analysis import analyze
-    from mmps.analysis_table import table
+    from mmps.analysis import analyze, table
     from mmps.apis import load_config
     from mmps.atomic_files import write_text
 

@@ -115,7 +115,7 @@ def write_result(args: argparse.Namespace, comparisons: list) -> None:
 def main() -> None:
     args = parse_args()
     from mmps.evaluation.comparison import compare, pair_up
-    from mmps.evaluation.runs import read_queries
+    from mmps.report.runs import read_queries
 
     try:
         runs = [read_queries(path, args.det_thr) for path in (args.a, args.b)]

@@ -55,7 +55,7 @@ def main() -> None:
     args = parse_args()
     from mmps.apis import load_config, parse_options, table_of
     from mmps.distillation import random_table, read_table, write_table
-    from mmps.distillation.lut import describe
+    from mmps.distillation.identity_table import describe
 
     if args.command == 'info':
         print(describe(read_table(args.file)))

@@ -60,7 +60,7 @@ def main() -> int:
     args = parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clean up
     # after the arguments: a wrong one is told at once
-    from mmps.datasets.synthetic import ExistsError, generate
+    from mmps.synthetic import ExistsError, generate
 
     try:
         made = generate(

@@ -44,8 +44,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mmps import __version__
-    from mmps.evaluation.runs import read_run
-    from mmps.visualization.report_page import write_report
+    from mmps.report.page import write_report
+    from mmps.report.runs import read_run
 
     write_report(
         [read_run(run, args.det_thr) for run in args.runs],

@@ -92,7 +92,7 @@ def score(args: argparse.Namespace):
 def main() -> None:
     args = parse_args()
     from mmps.evaluation.per_query import check_per_query, write_per_query
-    from mmps.evaluation.report import describe_result, write_json
+    from mmps.evaluation.result_text import describe_result, write_json
 
     try:
         if args.per_query:

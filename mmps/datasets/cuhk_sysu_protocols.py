@@ -10,7 +10,8 @@ from math import isfinite
 
 import numpy as np
 
-from ..structures import Gallery, Protocol
+from mmps.structures import Gallery, Protocol
+
 from .errors import DatasetError
 from .matfile import STRUCT, first, iter_mat, text_of
 from .records import corners, is_before_image

@@ -15,7 +15,8 @@ from mmdet.structures import DetDataSample
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import FUNCTIONS
 
-from ..seeding import seed_all, stateless_seed
+from mmps.seeding import seed_all, stateless_seed
+
 from .errors import DatasetError
 from .person_search_dataset import PersonSearchDataset, SharedNumber
 from .transforms import clip

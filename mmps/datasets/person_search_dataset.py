@@ -17,8 +17,9 @@ from mmdet.datasets import BaseDetDataset
 from mmengine.logging import print_log
 from PIL import Image  # which mmcv needs
 
-from ..seeding import seed_all
-from ..structures import UNLABELED
+from mmps.seeding import seed_all
+from mmps.structures import UNLABELED
+
 from .errors import DatasetError
 from .records import ImageRecord, SplitRecords, check_split, who_needs
 

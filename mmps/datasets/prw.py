@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from mmdet.registry import DATASETS
 
-from ..structures import Gallery, Protocol
+from mmps.structures import Gallery, Protocol
+
 from .errors import DatasetError
 from .matfile import read_mat
 from .person_search_dataset import PersonSearchDataset

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..structures import Gallery, Protocol, Query
+from mmps.structures import Gallery, Protocol, Query
+
 from .errors import DatasetError
 
 

@@ -10,23 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmps.demo.drawing import (
-    drawn_person,
-    drawn_query,
-    drawn_scene,
-    shown_scale,
-)
-from mmps.demo.examples import Example, Examples
-from mmps.demo.picking import Query
-from mmps.demo.searcher import (
-    RERANK,
-    Found,
-    Searcher,
-    files_in,
-    files_uploaded,
-)
 from mmps.inference import Match
-from mmps.inference.report import clock
+from mmps.inference.match_text import clock
+
+from .drawing import drawn_person, drawn_query, drawn_scene, shown_scale
+from .examples import Example, Examples
+from .picking import Query
+from .searcher import RERANK, Found, Searcher, files_in, files_uploaded
 
 #: What people can do wrong, or a file; anything else is a fault of ours.
 WRONG = (OSError, RuntimeError, TypeError, ValueError)

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from mmps.demo.picking import Query
 from mmps.visualization import blurred_outside
 from mmps.visualization.canvas import tile
+
+from .picking import Query
 
 #: Pixels of the longer side of what is shown.
 LONGEST = 960

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmps.datasets.synthetic import Knobs, plan_cuhk_sysu
-from mmps.datasets.synthetic.generate import draw_picture
-from mmps.datasets.synthetic.plan import Drawn, Part
-from mmps.datasets.synthetic.plan_cuhk_sysu import CuhkSysuPlan, CuhkSysuSize
+from mmps.synthetic import Knobs, plan_cuhk_sysu
+from mmps.synthetic.generate import draw_picture
+from mmps.synthetic.plan import Drawn, Part
+from mmps.synthetic.plan_cuhk_sysu import CuhkSysuPlan, CuhkSysuSize
 
 #: As hard as the data that is published with the package, twice as large.
 SIZE = CuhkSysuSize(

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from mmps.demo.actions import DRAWN, FOLDER, GALLERIES, HOW, UPLOADS, Actions
-from mmps.demo.drawing import drawn_person
-from mmps.demo.serve import written
-from mmps.demo.style import DUTY, TITLE, said
 from mmps.inference.scenes import IMAGES, VIDEOS
 from mmps.visualization.canvas import read
+
+from .actions import DRAWN, FOLDER, GALLERIES, HOW, UPLOADS, Actions
+from .drawing import drawn_person
+from .serve import written
+from .style import DUTY, TITLE, said
 
 #: Seconds: how often files are looked at, and how old they and the pictures
 #: that are being searched with may become.

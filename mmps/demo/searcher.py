@@ -10,9 +10,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mmps.demo.picking import Query
 from mmps.inference import GalleryIndex, Match, PersonSearchInferencer
 from mmps.inference.scenes import IMAGES, VIDEOS, listed
+
+from .picking import Query
 
 #: Galleries whose index is kept in memory.
 KEPT = 4

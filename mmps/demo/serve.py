@@ -95,7 +95,7 @@ def launch(page, port: int | None = None, *, show: bool = False) -> str:
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    from mmps.demo.style import CSS
+    from .style import CSS
 
     _, url, _ = page.launch(
         server_name=HERE[0],

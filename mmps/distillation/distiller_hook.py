@@ -8,7 +8,8 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
 
-from mmps.engine import CheckpointError, unwrapped_model
+from mmps.checkpoints import CheckpointError
+from mmps.engine import unwrapped_model
 
 from .knowledge_distiller import KnowledgeDistiller
 

@@ -11,10 +11,11 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmps.engine import CheckpointError, unwrapped_model
+from mmps.checkpoints import CheckpointError
+from mmps.engine import unwrapped_model
 from mmps.models import OIMLoss
 
-from .lut import IdentityTable, read_table
+from .identity_table import IdentityTable, read_table
 
 #: A resumed table may differ this much from the teacher's: another machine
 #: normalises in another order.

@@ -16,8 +16,8 @@ from mmdet.utils import ConfigType
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from mmps.engine import CheckpointError, fill_weights, read_weights
-from mmps.engine.key_report import training_only
+from mmps.checkpoints import CheckpointError, fill_weights, read_weights
+from mmps.checkpoints.fit import training_only
 from mmps.fingerprint import fingerprint
 from mmps.models.person_search_rpn_head import per_anchor
 from mmps.plain_model import plain_model

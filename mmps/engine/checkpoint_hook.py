@@ -7,9 +7,9 @@ from mmdet.registry import HOOKS
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook
 
-from .atomic import write_atomically
-from .errors import CheckpointError
-from .resume import INTERRUPTED, newest_valid_checkpoint
+from mmps.checkpoints.errors import CheckpointError
+from mmps.checkpoints.newest import INTERRUPTED, newest_valid_checkpoint
+from mmps.checkpoints.writing import write_atomically
 
 
 @HOOKS.register_module()

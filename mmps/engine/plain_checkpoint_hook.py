@@ -10,8 +10,8 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
-from .checkpoint_io import check_finite
-from .errors import CheckpointError
+from mmps.checkpoints.errors import CheckpointError
+from mmps.checkpoints.reading import check_finite
 
 _ATOMS = (str, int, float, bool, type(None))
 _DROPPED = object()

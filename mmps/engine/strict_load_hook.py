@@ -6,9 +6,10 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from torch import nn
 
-from .errors import CheckpointError
-from .key_overview import overview
-from .key_report import bare, check_state_dict, training_only
+from mmps.checkpoints.errors import CheckpointError
+from mmps.checkpoints.fit import bare, check_state_dict, training_only
+from mmps.checkpoints.overview import overview
+
 from .unwrapped import unwrapped_model
 
 _RESUMING = (

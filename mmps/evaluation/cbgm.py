@@ -23,9 +23,10 @@ import math
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mmps.evaluation.features import Boxes, iou
-from mmps.evaluation.search import on_grid
 from mmps.structures import Query
+
+from .features import Boxes, iou
+from .search import on_grid
 
 #: A detection that overlaps the query box this much is the query itself.
 SAME = 0.5

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmps.evaluation.per_query import QueryLine
+from .per_query import QueryLine
 
 FIGURES = ('mAP', 'top-1')
 CONFIDENCE = 0.95

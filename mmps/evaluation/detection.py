@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmps.evaluation.features import Boxes, iou
-from mmps.evaluation.search import average_precision
+from .features import Boxes, iou
+from .search import average_precision
 
 #: Overlap of a detection that counts.
 IOU_THR = 0.5

@@ -17,9 +17,9 @@ import os
 
 import numpy as np
 
-from mmps.evaluation.features import Boxes, Features
-from mmps.evaluation.npz import Kind, meta_entry, read_npz, write_npz
-from mmps.evaluation.search_arrays import (
+from .features import Boxes, Features
+from .npz import Kind, meta_entry, read_npz, write_npz
+from .search_arrays import (
     protocols_from_arrays,
     protocols_to_arrays,
     queries_from_arrays,

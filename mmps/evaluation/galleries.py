@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmps.evaluation.features import Boxes, iou
 from mmps.structures import Gallery, Protocol
+
+from .features import Boxes, iou
 
 #: What to do with an image that a gallery lists twice.
 DUPLICATES = ('seqnet', 'oim', 'unique')

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mmps.evaluation.features import Boxes, Features
+from .features import Boxes, Features
 
 #: Below every similarity of a pair, and further than two cosines are apart:
 #: what a cascade did not run is ranked behind, by cosine.

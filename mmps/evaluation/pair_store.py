@@ -30,9 +30,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mmps.evaluation.npz import Kind, meta_entry, read_npz, write_npz
-from mmps.evaluation.pair_findings import PairTable, by_query, stack
 from mmps.structures import Query
+
+from .npz import Kind, meta_entry, read_npz, write_npz
+from .pair_findings import PairTable, by_query, stack
 
 FINDINGS = Kind(
     'mmps pair findings', 2, 'file of pair findings', 'a test of pairs'

@@ -27,19 +27,14 @@ from mmps.fingerprint import fingerprint
 
 from .claims import Claims
 from .features import Features
-from .pair_findings import (
-    append_unsearched,
-    by_query,
-    collect,
-    most_similar,
-)
+from .pair_findings import append_unsearched, by_query, collect, most_similar
 from .pair_pictures import PairPictures
 from .pair_store import Identities, PairStore, note_settings, outdated
 from .pairs import images_to_search
 from .person_search_metric import PersonSearchMetric, unpack
 from .plain_pass import chunk_files, chunks, read_records, write_records
 from .records import gather
-from .report import write_json
+from .result_text import write_json
 from .scoring import select
 from .stored_pairs import note_test_set
 from .units import Unit, cut, run_units, unit_size

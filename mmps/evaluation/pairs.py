@@ -13,11 +13,12 @@ from collections.abc import Container, Mapping
 
 import numpy as np
 
-from mmps.evaluation.features import Boxes
-from mmps.evaluation.galleries import listings
-from mmps.evaluation.pair_findings import PairFindings
-from mmps.evaluation.search import SearchScore, score_search
 from mmps.structures import Gallery, Protocol
+
+from .features import Boxes
+from .galleries import listings
+from .pair_findings import PairFindings
+from .search import SearchScore, score_search
 
 _KINDS = dict(
     average_precision=np.float64,

@@ -25,8 +25,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mmps.atomic_files import write_text
-from mmps.evaluation.search import SearchScore
 from mmps.structures import Protocol, Query
+
+from .search import SearchScore
 
 COLUMNS = (
     'protocol',

@@ -7,18 +7,14 @@ from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from mmps.evaluation.dump import write_dump
-from mmps.evaluation.features import Features
-from mmps.evaluation.pairs import PairFindings
-from mmps.evaluation.per_query import check_per_query, write_per_query
-from mmps.evaluation.rankings import (
-    Search,
-    search_of_features,
-    search_of_pairs,
-)
-from mmps.evaluation.records import gather
-from mmps.evaluation.report import describe_result
-from mmps.evaluation.scoring import (
+from .dump import write_dump
+from .features import Features
+from .pairs import PairFindings
+from .per_query import check_per_query, write_per_query
+from .rankings import Search, search_of_features, search_of_pairs
+from .records import gather
+from .result_text import describe_result
+from .scoring import (
     Scored,
     check_options,
     detection_figures,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmps.evaluation.npz import Kind, meta_entry, read_npz, write_npz
+from .npz import Kind, meta_entry, read_npz, write_npz
 
 RECORDS = Kind(
     'mmps plain records', 1, 'file of plain records', 'a cascade of pairs'

@@ -20,11 +20,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmps.evaluation.features import Boxes, Features
-from mmps.evaluation.galleries import Positives, candidates, listings
-from mmps.evaluation.pairs import PairFindings, only
-from mmps.evaluation.search import QueryScore, on_grid, score_query
 from mmps.structures import Protocol, Query
+
+from .features import Boxes, Features
+from .galleries import Positives, candidates, listings
+from .pairs import PairFindings, only
+from .search import QueryScore, on_grid, score_query
 
 
 @dataclass(frozen=True, eq=False)

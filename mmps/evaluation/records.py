@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmps.evaluation.features import Boxes, Features
 from mmps.structures import Protocol, Query
+
+from .features import Boxes, Features
 
 
 def gather(

@@ -9,18 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmps.evaluation.cbgm import VARIANTS
-from mmps.evaluation.detection import score_detection, score_labelled
-from mmps.evaluation.features import Boxes, Features
-from mmps.evaluation.galleries import DUPLICATES
-from mmps.evaluation.pairs import PairFindings, score_pairs
-from mmps.evaluation.per_query import QueryLine, lines_of
-from mmps.evaluation.search import (
-    SearchScore,
-    detected_queries,
-    score_search,
-)
 from mmps.structures import UNLABELED, Protocol, Query
+
+from .cbgm import VARIANTS
+from .detection import score_detection, score_labelled
+from .features import Boxes, Features
+from .galleries import DUPLICATES
+from .pairs import PairFindings, score_pairs
+from .per_query import QueryLine, lines_of
+from .search import SearchScore, detected_queries, score_search
 
 
 class Scored(NamedTuple):

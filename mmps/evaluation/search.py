@@ -26,9 +26,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmps.evaluation.features import Boxes, iou
-from mmps.evaluation.galleries import Positives, candidates, listings
 from mmps.structures import Protocol, Query
+
+from .features import Boxes, iou
+from .galleries import Positives, candidates, listings
 
 TOP_K = (1, 5, 10)
 #: Queries per matrix product; changes memory, never a result.

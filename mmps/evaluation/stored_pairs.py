@@ -14,23 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from mmps.evaluation.npz import Kind, meta_entry, read_npz, write_npz
-from mmps.evaluation.pair_findings import by_query
-from mmps.evaluation.pair_store import Identities, PairStore
-from mmps.evaluation.pairs import images_to_search
-from mmps.evaluation.scoring import (
-    Scored,
-    check_options,
-    score_findings,
-    select,
-)
-from mmps.evaluation.search_arrays import (
+from mmps.structures import Protocol, Query
+
+from .npz import Kind, meta_entry, read_npz, write_npz
+from .pair_findings import by_query
+from .pair_store import Identities, PairStore
+from .pairs import images_to_search
+from .scoring import Scored, check_options, score_findings, select
+from .search_arrays import (
     protocols_from_arrays,
     protocols_to_arrays,
     queries_from_arrays,
     queries_to_arrays,
 )
-from mmps.structures import Protocol, Query
 
 TEST_SET = Kind('mmps test set', 1, 'test set', 'a test of pairs')
 

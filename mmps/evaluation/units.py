@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmps.evaluation.claims import Claims
+from .claims import Claims
 
 #: Into how many units a test is cut, as far as ``UNIT_PAIRS`` lets it: 64
 #: processes then run 16 units each, give or take one.

@@ -26,7 +26,8 @@ import numpy as np
 from mmps.evaluation.features import LENGTH_TOLERANCE, Boxes
 from mmps.evaluation.npz import Kind, meta_entry, read_npz, write_npz
 from mmps.evaluation.search import on_grid
-from mmps.inference.matches import Match, Source
+
+from .matches import Match, Source
 
 INDEX = Kind('mmps gallery index', 1, 'gallery index', 'GalleryIndex.save')
 #: Rows whose exact similarity is computed at a time; bounds memory.

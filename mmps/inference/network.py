@@ -12,8 +12,8 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
+from mmps.checkpoints import fill_weights, read_weights
 from mmps.datasets.transforms import clip
-from mmps.engine import fill_weights, read_weights
 from mmps.fingerprint import fingerprint
 from mmps.plain_model import plain_model
 from mmps.zoo import is_address, resolve

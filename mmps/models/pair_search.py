@@ -27,12 +27,7 @@ from torch import Tensor, nn
 
 from .anchor_choice import select_anchors
 from .bounded_cache import BoundedCache
-from .pair_states import (
-    GalleryState,
-    PairResult,
-    QueryState,
-    shapes_of,
-)
+from .pair_states import GalleryState, PairResult, QueryState, shapes_of
 from .qsse_resnet import Stream
 from .query_shelf import QueryShelf
 

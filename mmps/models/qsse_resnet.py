@@ -17,7 +17,6 @@ from mmdet.models.backbones import ResNet
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from .pairable import check_pairable
 from .query_gate import QuerySqueezeGate, hidden_units
 
 #: Height and width of each image inside its padding, in input pixels.
@@ -53,7 +52,7 @@ class QSSEResNet(ResNet):
             ('self'), those of the average query of the training ('mean'), or
             'none', a network that was never trained (docs/qeeps.md).
         kwargs: Of mmdet's ``ResNet``, but those that pairs would not heed:
-            see ``check_pairable``.
+            see ``_check_pairable``.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class QSSEResNet(ResNet):
         single: str = 'self',
         **kwargs,
     ) -> None:
-        check_pairable(**kwargs)
+        _check_pairable(**kwargs)
         super().__init__(**kwargs)
         for name, value, known in (
             ('query_pool', query_pool, ('box', 'scene')),
@@ -375,3 +374,41 @@ def out_channels(block: nn.Module) -> int:
     return (
         block.conv3 if hasattr(block, 'conv3') else block.conv2
     ).out_channels
+
+
+def _check_pairable(
+    *,
+    deep_stem: bool = False,
+    avg_down: bool = False,
+    plugins: list | None = None,
+    with_cp: bool = False,
+    num_stages: int = 4,
+    strides: Sequence[int] = (1, 2, 2, 2),
+    out_indices: Sequence[int] = (0, 1, 2, 3),
+    **_,
+) -> None:
+    """Refuse settings of mmdet's ``ResNet`` that pairs would not heed.
+
+    Raises:
+        ValueError: With the setting and why.
+    """
+    strides, out_indices = tuple(strides), tuple(out_indices)
+    last = (num_stages - 1,)
+    for wrong, setting, why in (
+        (deep_stem, 'deep_stem=True', 'pairs enter through one 7x7 conv'),
+        (avg_down, 'avg_down=True', 'its averages reach into the padding'),
+        (plugins, f'plugins={plugins}', 'pairs would leave them out'),
+        (with_cp, 'with_cp=True', 'pairs recompute no activation'),
+        (
+            any(stride not in (1, 2, 4) for stride in strides),
+            f'strides={strides}',
+            'where an image ends on a map is known for 1, 2 and 4',
+        ),
+        (
+            out_indices != last,
+            f'out_indices={out_indices}',
+            f'pairs give the map of the last stage alone, {last}',
+        ),
+    ):
+        if wrong:
+            raise ValueError(f'QSSEResNet cannot have {setting}: {why}')

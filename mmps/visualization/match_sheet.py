@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmps.inference.match_text import clock
 from mmps.inference.matches import Match
-from mmps.inference.report import clock
 
 from .canvas import BORDER, QUERY, TILE_WIDTH, save, shortened, tile
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-from mmps.engine import CheckpointError, cache_dir, fetch
+from mmps.checkpoints import CheckpointError, cache_dir, fetch
 
 from .errors import ZooError
 from .index import Entry, Index, ReleasedFile, load_index

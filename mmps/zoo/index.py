@@ -21,7 +21,7 @@ from pathlib import Path
 
 import yaml
 
-from mmps.engine.errors import CheckpointError
+from mmps.checkpoints.errors import CheckpointError
 
 from .errors import ZooError
 

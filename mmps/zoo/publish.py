@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mmps.engine import CheckpointError, write_atomically
+from mmps.checkpoints import CheckpointError, write_atomically
 
 from .index import ReleasedFile
 

@@ -2,7 +2,7 @@
 
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmps.engine import load_checkpoint_file
+from mmps.checkpoints import load_checkpoint_file
 
 from .fetching import weights_file
 

@@ -12,11 +12,11 @@ import torch
 from mmengine.logging import MMLogger
 
 from mmps.apis import load_config
-from mmps.datasets.synthetic.plan import Part
 from mmps.demo.actions import Actions
 from mmps.demo.examples import SIZE, draw_examples
 from mmps.demo.searcher import Searcher
 from mmps.inference import PersonSearchInferencer
+from mmps.synthetic.plan import Part
 from tests.distillation.networks import network
 from tests.inference.tiny import TINY
 

@@ -2,8 +2,8 @@ import cv2
 import pytest
 from mmengine.utils import scandir
 
-from mmps.datasets.synthetic import plan_cuhk_sysu
 from mmps.demo.examples import SIZE, draw_examples
+from mmps.synthetic import plan_cuhk_sysu
 
 from .conftest import FEW
 

@@ -8,8 +8,8 @@ from mmengine.config import Config
 from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
 
+from mmps.checkpoints import CheckpointError
 from mmps.distillation import DistillerHook
-from mmps.engine import CheckpointError
 from tests.distillation.networks import (
     distiller_config,
     make_student,

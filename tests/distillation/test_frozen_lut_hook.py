@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from mmengine.registry import MODEL_WRAPPERS
 
+from mmps.checkpoints import CheckpointError
 from mmps.distillation import FrozenLUTHook, IdentityTable, write_table
-from mmps.engine import CheckpointError
 from mmps.models import OIMLoss
 from mmps.structures import BACKGROUND
 from tests.distillation.networks import Student

@@ -12,8 +12,8 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.runner import load_checkpoint
 
 from mmps.apis import load_config, run_test, run_training
-from mmps.datasets.synthetic import generate
 from mmps.distillation import read_table
+from mmps.synthetic import generate
 from tests.engine import toy
 
 ROOT = Path(__file__).parents[2]

@@ -5,13 +5,9 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
+from mmps.checkpoints import CheckpointError
 from mmps.distillation import Teacher
-from mmps.distillation.teacher import (
-    check_pair,
-    load_teacher,
-    teacher_config,
-)
-from mmps.engine import CheckpointError
+from mmps.distillation.teacher import check_pair, load_teacher, teacher_config
 from mmps.zoo.publish import released_state, write_weights
 from tests.distillation.networks import (
     network,

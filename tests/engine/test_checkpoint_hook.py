@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmdet.registry import HOOKS
 
-from mmps.engine import (
+from mmps.checkpoints import (
     CheckpointError,
     load_checkpoint_file,
     newest_valid_checkpoint,

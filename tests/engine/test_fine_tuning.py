@@ -12,7 +12,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
-from mmps.engine import CheckpointError, prepare_launcher
+from mmps.checkpoints import CheckpointError
+from mmps.engine import prepare_launcher
 from mmps.models import OIMLoss
 from tests.distillation import networks
 from tests.distillation.runs import load, run_of, same

@@ -9,7 +9,8 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
-from mmps.engine import CheckpointError, PlainCheckpointHook
+from mmps.checkpoints import CheckpointError
+from mmps.engine import PlainCheckpointHook
 from mmps.engine.plain_checkpoint_hook import plain_parts
 
 from .toy import Stop, train

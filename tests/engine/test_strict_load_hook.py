@@ -10,7 +10,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import load_state_dict
 
-from mmps.engine import CheckpointError, StrictLoadHook
+from mmps.checkpoints import CheckpointError
+from mmps.engine import StrictLoadHook
 from tests.distillation.networks import network, network_config
 
 from .toy import make_config, train, validation

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmps.engine import Interrupted, newest_valid_checkpoint
+from mmps.checkpoints import newest_valid_checkpoint
+from mmps.engine import Interrupted
 
 from .toy import (
     WORKERS,

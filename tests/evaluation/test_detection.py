@@ -5,11 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mmps.evaluation.detection import (
-    match,
-    score_detection,
-    score_labelled,
-)
+from mmps.evaluation.detection import match, score_detection, score_labelled
 from tests.evaluation import reference
 from tests.evaluation.random_sets import random_features, stack
 

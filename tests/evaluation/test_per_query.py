@@ -14,8 +14,8 @@ from mmps.evaluation.per_query import (
     read_per_query,
     write_per_query,
 )
-from mmps.evaluation.runs import read_queries
 from mmps.evaluation.scoring import evaluate, score_features, score_findings
+from mmps.report.runs import read_queries
 from tests.evaluation import reference
 from tests.evaluation.random_sets import random_features
 from tests.evaluation.test_dump import EVERYTHING

@@ -8,11 +8,7 @@ import pytest
 from mmps.evaluation.features import Boxes, Features
 from mmps.evaluation.galleries import DUPLICATES, Positives
 from mmps.evaluation.pairs import PairFindings, score_pairs
-from mmps.evaluation.rankings import (
-    rank,
-    search_of_features,
-    search_of_pairs,
-)
+from mmps.evaluation.rankings import rank, search_of_features, search_of_pairs
 from mmps.evaluation.scoring import evaluate
 from mmps.evaluation.search import SearchScore
 from mmps.structures import Gallery, Protocol, Query

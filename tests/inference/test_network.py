@@ -6,8 +6,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmps.checkpoints import CheckpointError
 from mmps.datasets import DatasetError
-from mmps.engine import CheckpointError
 from mmps.inference.network import Network
 from mmps.inference.scenes import as_scene
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmps.engine import ranged_get
+from mmps.checkpoints import ranged_get
 
 from .small import private_cache
 

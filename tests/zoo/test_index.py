@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mmps.engine import CheckpointError
+from mmps.checkpoints import CheckpointError
 from mmps.zoo import ZooError, load_index
 from mmps.zoo import index as index_module
 from mmps.zoo.index import find_root, forget_indexes

@@ -1,6 +1,6 @@
 import pytest
 
-from mmps.engine import CheckpointError
+from mmps.checkpoints import CheckpointError
 from mmps.zoo import download, verify
 from mmps.zoo.listing import details, overview
 

@@ -4,7 +4,7 @@ import json
 import pytest
 import torch
 
-from mmps.engine import CheckpointError, load_checkpoint_file
+from mmps.checkpoints import CheckpointError, load_checkpoint_file
 from mmps.zoo.publish import released_state, write_hashed, write_weights
 
 STATE = {

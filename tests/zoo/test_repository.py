@@ -11,8 +11,8 @@ import yaml
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
+from mmps.checkpoints import check_state_dict, load_checkpoint_file
 from mmps.distillation import read_table
-from mmps.engine import check_state_dict, load_checkpoint_file
 from mmps.zoo import load_index
 from mmps.zoo.metafile import dumps
 from mmps.zoo.tables import fill, pages

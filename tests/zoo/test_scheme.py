@@ -3,7 +3,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.runner import CheckpointLoader
 
-from mmps.engine import CheckpointError
+from mmps.checkpoints import CheckpointError
 from mmps.zoo import weights_file
 from mmps.zoo.index import forget_indexes
 from mmps.zoo.publish import released_state, write_weights
