@@ -26,7 +26,7 @@ from mmdet.structures.bbox import bbox2roi, scale_boxes
 from mmengine.registry import DefaultScope
 
 from mmps.apis import load_config, load_pair_loop
-from mmps.guidance import evenly, mean_or_none
+from mmps.experiments.guidance import evenly, mean_or_none
 
 #: Way -> gate ('neutral' is the centred one with a start of 1), start of the
 #: convolutions (None: that of the RPN), anchors, other people first, factor on

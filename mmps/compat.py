@@ -9,7 +9,7 @@
 2. mmcv: ``mmcv._ext``, where mmcv came without compiled ops
    (``ops.mmcv_ext``); mmdet cannot be imported without it.
 
-Checkpoint loading is made safe by ``mmps.engine``. mmdet's ``ResNet.train``
+Checkpoint loading is made safe by ``mmps.checkpoints``. mmdet's ``ResNet.train``
 returns None, so ``.eval()`` cannot be chained; that is left as it is.
 """
 
@@ -44,9 +44,9 @@ def repair_mmengine() -> None:
 
 def supply_mmcv_ops() -> None:
     """Make ``mmcv.ops``, and with them mmdet, importable."""
-    from mmps.ops import mmcv_ext
+    from mmps.ops import mmcv_ext, nms
 
-    mmcv_ext.supply()
+    mmcv_ext.supply(nms)
 
 
 def check_versions() -> None:

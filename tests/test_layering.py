@@ -1,6 +1,7 @@
 """Who may import whom (docs/design.md)."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,21 +16,31 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     **{part: set() for part in GROUND_FLOOR},
     'ops': set(),
     'compat': {'ops'},
-    'engine': {'ops'},
+    'synthetic': set(),
     'datasets': set(),
     'models': {'ops'},
-    'zoo': {'engine'},
-    'distillation': {'models', 'engine', 'zoo'},
     'evaluation': set(),
+    'checkpoints': set(),
+    # its face also shows what moved to checkpoints
+    'engine': {'ops', 'checkpoints'},
+    'zoo': {'checkpoints'},
+    'distillation': {'models', 'engine', 'checkpoints', 'zoo'},
     # builds models by their configs, knows none of them
-    'inference': {'engine', 'evaluation', 'datasets', 'zoo'},
+    'inference': {'checkpoints', 'evaluation', 'datasets', 'zoo'},
     'visualization': {'evaluation', 'inference'},
-    'demo': {'inference', 'datasets', 'visualization'},
+    'report': {'evaluation', 'visualization'},
+    'demo': {'inference', 'synthetic', 'visualization'},
+    'experiments': {
+        'engine',
+        'models',
+        'distillation',
+        'visualization',
+        'zoo',
+    },
 }
 PURE = [
     *('search.py', 'detection.py', 'cbgm.py'),
-    *('galleries.py', 'pairs.py', 'rankings.py', 'curves.py'),
-    'comparison.py',
+    *('galleries.py', 'pairs.py', 'rankings.py', 'comparison.py'),
 ]
 #: Files of arrays and of lines, for programs without torch.
 NO_TORCH = [
@@ -91,6 +102,37 @@ def test_ops_import_torch_alone():
     for path in (PACKAGE / 'ops').glob('*.py'):
         named = {n.split('.')[0] for n in modules_named(path)}
         assert not named & {'mmdet', 'mmengine', 'numpy'}
+
+
+@pytest.mark.parametrize(
+    'path', sorted(PACKAGE.rglob('*.py')), ids=lambda p: str(p.name)
+)
+def test_imports_have_one_style(path):
+    """``.module`` within a room, ``mmps.room`` from one to another."""
+    room = path.relative_to(PACKAGE).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        named = (node.module or '').split('.')
+        assert node.level <= bool(room), f'line {node.lineno}: from .. import'
+        assert not room or named[:2] != ['mmps', room[0]], (
+            f'line {node.lineno}: from . is shorter'
+        )
+
+
+def test_imports_form_no_circle():
+    """Between modules, as far as they are imported when a module is."""
+    modules = {
+        '.'.join(('mmps', *p.relative_to(PACKAGE).with_suffix('').parts)): p
+        for p in PACKAGE.rglob('*.py')
+        if p.name != '__init__.py'
+    }
+    needs = {
+        name: set(modules_named(path)) & modules.keys()
+        for name, path in modules.items()
+    }
+    # a circle is found, and named
+    TopologicalSorter(needs).prepare()
 
 
 def test_every_part_has_rules():

@@ -48,9 +48,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmps.analysis import analyze, table
     from mmps.apis import load_config
     from mmps.atomic_files import write_text
+    from mmps.experiments.analysis import analyze, table
 
     shape = tuple(args.shape)
     results = {}

@@ -51,8 +51,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmps.campaign import Campaign, read_plan
-    from mmps.children import CHILDREN
+    from mmps.experiments.campaign import Campaign, read_plan
+    from mmps.experiments.children import CHILDREN
 
     try:
         plan = read_plan(args.plan)

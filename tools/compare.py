@@ -53,7 +53,7 @@ def run(
         options: KEY=VALUE, as in tools/train.py.
         amp: Train in mixed precision.
     """
-    from mmps.campaign import call
+    from mmps.experiments.campaign import call
 
     result = work / 'result.json'
     options = [f'randomness.seed={seed}', *options]
@@ -92,7 +92,7 @@ def run_in(args: argparse.Namespace, config: str, seed: int) -> dict:
 
 def table(results: dict[str, list[dict]], protocol: str) -> str:
     """Markdown: a line per config."""
-    from mmps.campaign_tables import markdown, mean_and_deviation
+    from mmps.experiments.tables import markdown, mean_and_deviation
 
     figures = {
         'search mAP': f'{protocol}/mAP',
@@ -113,7 +113,7 @@ def main() -> None:
         os.environ.setdefault('OMP_NUM_THREADS', '1')
     tasks = [(config, seed) for seed in args.seeds for config in args.configs]
     results = {Path(config).stem: [] for config in args.configs}
-    from mmps.children import CHILDREN
+    from mmps.experiments.children import CHILDREN
 
     with CHILDREN.handing_on_signals(), ThreadPoolExecutor(args.jobs) as pool:
         outcomes = pool.map(lambda task: run_in(args, *task), tasks)

@@ -51,7 +51,7 @@ def main() -> None:
     from mmps.apis import load_config, load_pair_loop, parse_options
     from mmps.atomic_files import write_text
     from mmps.evaluation.scoring import select
-    from mmps.guidance import describe_guidance, look
+    from mmps.experiments.guidance import describe_guidance, look
 
     cfg = load_config(args.config, cfg_options=parse_options(args.cfg_options))
     cfg.test_evaluator.protocols = [args.protocol]

@@ -69,7 +69,7 @@ def step(title: str, *command: str, **environment: str) -> float:
         SystemExit: The command failed, or a signal stopped it; its own
             message stands above.
     """
-    from mmps.children import CHILDREN, STOPPED
+    from mmps.experiments.children import CHILDREN, STOPPED
 
     print(f'\n[quickstart] {title}', flush=True)
     set_first = ''.join(f'{k}={v} ' for k, v in environment.items())

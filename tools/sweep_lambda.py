@@ -104,7 +104,7 @@ def main() -> None:
         for point in configs
     ]
     curves = {label: {} for label, _ in points}
-    from mmps.children import CHILDREN
+    from mmps.experiments.children import CHILDREN
     from mmps.visualization import save_weight_sweep
 
     with CHILDREN.handing_on_signals(), ThreadPoolExecutor(args.jobs) as pool:

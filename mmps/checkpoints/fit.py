@@ -137,7 +137,6 @@ def check_state_dict(
     model: nn.Module,
     state_dict: Mapping[str, Tensor],
     filename,
-    strict: bool = True,
     allow: Sequence[str] = (),
     hint: str | None = None,
 ) -> KeyReport:
@@ -147,7 +146,6 @@ def check_state_dict(
         model: Not wrapped in DDP.
         state_dict: The weights to be loaded.
         filename: Named in the error.
-        strict: False to only report.
         allow: Prefixes of keys that may be missing, unexpected or of another
             shape, as for fine-tuning: ``('roi_head.oim_head.',)``.
         hint: What to do, at the end of the error; None names ``allow``.
@@ -161,7 +159,7 @@ def check_state_dict(
     """
     report = compare_keys(model, state_dict)
     bad = report.without(allow)
-    if not strict or bad.fits:
+    if bad.fits:
         return report
     refused = f'does not fit this {type(model).__name__}: '
     depths = depths_differ(model.state_dict(), map(bare, state_dict))

@@ -6,6 +6,6 @@ they are installed: ``choice.py``.
 
 from .choice import describe_operators
 from .nms import nms
-from .roi_align import RoIAlign, roi_align
+from .roi_align import roi_align
 
-__all__ = ['RoIAlign', 'describe_operators', 'nms', 'roi_align']
+__all__ = ['describe_operators', 'nms', 'roi_align']

@@ -11,11 +11,10 @@ its ``nms`` ours as well, since mmdet's RPN calls no other.
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
-
-from torch import Tensor
 
 NAME = 'mmcv._ext'
 INSTALL = (
@@ -27,8 +26,12 @@ INSTALL = (
 )
 
 
-def supply() -> None:
-    """Make ``mmcv.ops`` importable; does nothing where it already is."""
+def supply(nms: Callable) -> None:
+    """Make ``mmcv.ops`` importable; does nothing where it already is.
+
+    Args:
+        nms: ``nms`` of this package.
+    """
     if find_spec('mmcv') is None:
         raise ImportError(
             'mmps needs mmcv 2.1 and found none; run '
@@ -36,9 +39,9 @@ def supply() -> None:
             name='mmcv',
         )
     if find_spec(NAME) is None:
-        sys.modules[NAME] = _Ext(NAME)
+        sys.modules[NAME] = _Ext(NAME, nms)
     elif os.environ.get('MMPS_OPS') in ('torchvision', 'torch'):
-        importlib.import_module(NAME).nms = _nms
+        importlib.import_module(NAME).nms = nms
 
 
 def is_supplied() -> bool:
@@ -49,12 +52,12 @@ def is_supplied() -> bool:
 class _Ext(ModuleType):
     """A module in which every name is an op."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, nms: Callable) -> None:
         super().__init__(name, __doc__)
         # mmengine looks the module up with pkgutil, which refuses a module
         # without a spec. No loader: mmcv's own `check_ops_exist` says False.
         self.__spec__ = ModuleSpec(name, None, origin=__file__)
-        self.nms = _nms
+        self.nms = nms
         # Asked for by mmcv's and mmdet's environment reports.
         self.get_compiler_version = lambda: 'n/a'
         self.get_compiling_cuda_version = lambda: 'n/a'
@@ -70,12 +73,3 @@ class _Ext(ModuleType):
             )
 
         return missing
-
-
-def _nms(
-    bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int
-) -> Tensor:
-    """Call ``nms`` as ``mmcv.ops.nms`` calls its compiled one."""
-    from .nms import nms
-
-    return nms(bboxes, scores, iou_threshold, offset)

@@ -21,7 +21,7 @@ used here.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .choice import kernels_for
 from .kernels import Kernels
@@ -112,45 +112,6 @@ def _by_matrices(
         rows = _weights(y, height, size[0], map_height, sampling_ratio)
         cols = _weights(x, width, size[1], map_width, sampling_ratio)
     return pool(features, rows, cols, image)
-
-
-class RoIAlign(nn.Module):
-    """``roi_align`` with fixed options; arguments as there.
-
-    Takes the place of ``mmcv.ops.RoIAlign`` in mmdet's RoI extractors, which
-    read ``output_size``.
-    """
-
-    def __init__(
-        self,
-        output_size: int | tuple[int, int],
-        spatial_scale: float = 1.0,
-        sampling_ratio: int = 0,
-        aligned: bool = True,
-    ) -> None:
-        super().__init__()
-        self.output_size = _pair(output_size)
-        self.spatial_scale = float(spatial_scale)
-        self.sampling_ratio = int(sampling_ratio)
-        self.aligned = aligned
-
-    def forward(self, features: Tensor, rois: Tensor) -> Tensor:
-        """Pool (B, C, H, W) at (R, 5) into (R, C, h, w)."""
-        return roi_align(
-            features,
-            rois,
-            self.output_size,
-            self.spatial_scale,
-            self.sampling_ratio,
-            self.aligned,
-        )
-
-    def extra_repr(self) -> str:
-        return (
-            f'output_size={self.output_size}, '
-            f'spatial_scale={self.spatial_scale}, '
-            f'sampling_ratio={self.sampling_ratio}, aligned={self.aligned}'
-        )
 
 
 def _weights(

@@ -20,7 +20,9 @@ module = sys.modules['mmps.ops.roi_align']
 def bare(monkeypatch):
     """Neither torchvision nor compiled mmcv; a GPU that is the CPU."""
     monkeypatch.setitem(sys.modules, 'torchvision', None)
-    monkeypatch.setitem(sys.modules, 'mmcv._ext', mmcv_ext._Ext(mmcv_ext.NAME))
+    monkeypatch.setitem(
+        sys.modules, 'mmcv._ext', mmcv_ext._Ext(mmcv_ext.NAME, nms)
+    )
     tried = choice._tried
     monkeypatch.setattr(choice, '_tried', lambda name, _: tried(name, 'cpu'))
     return monkeypatch

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmps.ops import RoIAlign, nms, roi_align
+from mmps.ops import nms, roi_align
 from mmps.ops.choice import SETS, VARIABLE, kernels_for
 from tests.ops.loops import (
     nms_by_loops,
@@ -169,8 +169,15 @@ def test_no_region_gives_an_empty_result_and_a_gradient(device):
     assert not features.grad.any()
 
 
+class Pool(nn.Module):
+    """``roi_align`` as a module."""
+
+    def forward(self, features, rois):
+        return roi_align(features, rois, (3, 2), 0.5)
+
+
 def test_an_exported_program_is_plain_torch(device):
-    pool = RoIAlign((3, 2), 0.5)
+    pool = Pool()
     features, rois = make_features().to(device), torch.tensor(ROIS).to(device)
     number = torch.export.Dim('number')
     program = torch.export.export(
@@ -184,7 +191,7 @@ def test_an_exported_program_is_plain_torch(device):
 def test_a_compiled_module_gives_the_same(device, request):
     if 'stand-in' in request.node.name:
         pytest.skip('NumPy loops cannot be compiled')
-    pool = RoIAlign((3, 2), 0.5)
+    pool = Pool()
     features, rois = make_features().to(device), torch.tensor(ROIS).to(device)
     expected = pool(features, rois)
     compiled = torch.compile(pool, backend='eager')(features, rois)

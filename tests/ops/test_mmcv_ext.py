@@ -40,10 +40,10 @@ def make_mmcv(folder, monkeypatch, compiled):
 @pytest.mark.usefixtures('no_mmcv')
 def test_full_mmcv_is_left_alone(tmp_path, monkeypatch):
     make_mmcv(tmp_path, monkeypatch, compiled=True)
-    mmcv_ext.supply()
+    mmcv_ext.supply(nms)
     assert 'mmcv._ext' not in sys.modules
     assert importlib.import_module('mmcv._ext').nms == 'compiled'
-    mmcv_ext.supply()
+    mmcv_ext.supply(nms)
     assert sys.modules['mmcv._ext'].nms == 'compiled'
     assert not mmcv_ext.is_supplied()
 
@@ -57,18 +57,18 @@ def test_nms_of_full_mmcv_follows_the_set_that_is_asked_for(
 ):
     make_mmcv(tmp_path, monkeypatch, compiled=True)
     monkeypatch.setenv('MMPS_OPS', name)
-    mmcv_ext.supply()
+    mmcv_ext.supply(nms)
     ext = importlib.import_module('mmcv._ext')
-    assert ext.nms == (mmcv_ext._nms if ours else 'compiled')
+    assert ext.nms == (nms if ours else 'compiled')
     assert not mmcv_ext.is_supplied()
 
 
 @pytest.mark.usefixtures('no_mmcv')
 def test_mmcv_without_ops_gets_them(tmp_path, monkeypatch):
     make_mmcv(tmp_path, monkeypatch, compiled=False)
-    mmcv_ext.supply()
+    mmcv_ext.supply(nms)
     first = importlib.import_module('mmcv._ext')
-    mmcv_ext.supply()
+    mmcv_ext.supply(nms)
     assert sys.modules['mmcv._ext'] is first
     assert mmcv_ext.is_supplied()
 
@@ -77,7 +77,7 @@ def test_mmcv_without_ops_gets_them(tmp_path, monkeypatch):
 def test_no_mmcv_at_all_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, 'mmcv', None)
     with pytest.raises(ImportError, match='pip install mmcv-lite'):
-        mmcv_ext.supply()
+        mmcv_ext.supply(nms)
     assert 'mmcv._ext' not in sys.modules
 
 

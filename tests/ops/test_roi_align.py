@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmps.ops import RoIAlign, roi_align, separable_pool
+from mmps.ops import roi_align, separable_pool
 from tests.ops.loops import roi_align_by_loops
 
 # The function of the same name hides the module as an attribute.
@@ -226,8 +226,15 @@ def test_inputs_are_left_alone():
     assert torch.equal(rois, before[1])
 
 
+class Pool(nn.Module):
+    """``roi_align`` as a module."""
+
+    def forward(self, features, rois):
+        return roi_align(features, rois, (3, 2), 0.5)
+
+
 def test_exported_program_takes_other_regions():
-    pool = RoIAlign((3, 2), 0.5)
+    pool = Pool()
     features, rois = make_features(), torch.tensor(ROIS).double()
     number = torch.export.Dim('number')
     program = torch.export.export(
@@ -242,22 +249,13 @@ def test_exported_program_takes_other_regions():
 
 @pytest.mark.filterwarnings('ignore')  # torch.jit is deprecated; shape checks
 def test_traced_program_takes_other_regions():
-    pool = RoIAlign((3, 2), 0.5)
+    pool = Pool()
     features, rois = make_features(), torch.tensor(ROIS).double()
     traced = torch.jit.trace(pool, (features, rois[2:4]), check_trace=False)
     for some in (rois, rois[-1:], rois[:0]):
         torch.testing.assert_close(
             traced(features, some), pool(features, some)
         )
-
-
-def test_module_is_the_function():
-    pool = RoIAlign(3, 0.5, sampling_ratio=2, aligned=False)
-    features, rois = make_features(), torch.tensor(ROIS).double()
-    expected = roi_align(features, rois, (3, 3), 0.5, 2, False)
-    assert torch.equal(pool(features, rois), expected)
-    assert pool.output_size == (3, 3)
-    assert 'sampling_ratio=2, aligned=False' in repr(pool)
 
 
 @pytest.mark.parametrize(

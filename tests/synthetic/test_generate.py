@@ -18,7 +18,7 @@ from mmps.synthetic.plan import Picture
 
 from . import sets
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools/make_synthetic.py'
 
 
@@ -194,7 +194,7 @@ def test_the_tool_reads_its_arguments_before_anything_heavy():
 
 
 def test_the_renderer_needs_no_torch():
-    folder = ROOT / 'mmps/datasets/synthetic'
+    folder = ROOT / 'mmps/synthetic'
     allowed = {'cv2', 'numpy', 'tqdm', 'mmps', *sys.stdlib_module_names}
     for file in folder.glob('*.py'):
         for node in ast.walk(ast.parse(file.read_text())):

@@ -1,47 +1,21 @@
 # PRW: shorter side 900, longer at most 1500.
+_base_ = './scenes.py'
+
 data_root = 'data/prw'
-train_pipeline = [
-    dict(type='LoadScene'),
-    dict(type='ClipPeople'),
-    dict(type='LoadTrackAnnotations'),
-    dict(type='Resize', scale=(1500, 900), keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackPersonSearchInputs'),
-]
-test_pipeline = [
-    dict(type='LoadScene'),
-    dict(type='ClipPeople'),
-    dict(type='Resize', scale=(1500, 900), keep_ratio=True),
-    # after Resize: annotations and queries stay in original pixels
-    dict(type='LoadTrackAnnotations'),
-    dict(type='PackPersonSearchInputs'),
-]
+_base_.train_pipeline[3].scale = (1500, 900)
+_base_.test_pipeline[2].scale = (1500, 900)
 train_dataloader = dict(
-    batch_size=5,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='PRWDataset',
         data_root=data_root,
-        split='train',
-        pipeline=train_pipeline,
+        pipeline=_base_.train_pipeline,
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='PRWDataset',
         data_root=data_root,
-        split='test',
-        pipeline=test_pipeline,
-        test_mode=True,
+        pipeline=_base_.test_pipeline,
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='PersonSearchMetric')
-test_evaluator = val_evaluator

@@ -48,13 +48,14 @@ from pathlib import Path
 import yaml
 
 from mmps.atomic_files import write_text
-from mmps.campaign_tables import differences_table, table
-from mmps.children import CHILDREN, STOPPED
 from mmps.distillation import random_table, read_table, write_table
 from mmps.visualization import save_weight_sweep
 from mmps.zoo import is_address
 
-TOOLS = Path(__file__).parents[1] / 'tools'
+from .children import CHILDREN, STOPPED
+from .tables import differences_table, table
+
+TOOLS = Path(__file__).parents[2] / 'tools'
 _TEACHER = 'custom_hooks.0.teacher'
 #: A run whose weights stand in an option.
 _NAMED = re.compile(r'{(\w+)}')

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mmps.children import Children
+from mmps.experiments.children import Children
 
 pytestmark = pytest.mark.usefixtures('heard')
 #: Writes a file when it is up; saves, says so and ends when it is asked to.

@@ -10,7 +10,7 @@ from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox2roi
 from mmengine.structures import InstanceData
 
-from mmps.guidance import (
+from mmps.experiments.guidance import (
     Guidance,
     Reader,
     describe_guidance,

@@ -1,9 +1,9 @@
 import runpy
 from pathlib import Path
 
-from mmps.campaign_tables import differences_table, spread, table
+from mmps.experiments.tables import differences_table, spread, table
 
-TOOLS = Path(__file__).parents[1] / 'tools'
+TOOLS = Path(__file__).parents[2] / 'tools'
 
 
 def test_tables_have_mean_and_deviation():

@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mmps import campaign
-from mmps.campaign import Campaign, Run, call, read_plan
 from mmps.distillation import IdentityTable, read_table
+from mmps.experiments import campaign
+from mmps.experiments.campaign import Campaign, Run, call, read_plan
 
 PLAN = """
 protocols: [G50]

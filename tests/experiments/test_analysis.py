@@ -5,7 +5,8 @@ import torch
 from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
 
-from mmps.analysis import (
+from mmps.apis import load_config
+from mmps.experiments.analysis import (
     Analysis,
     Count,
     analyze,
@@ -14,7 +15,6 @@ from mmps.analysis import (
     count_parameters,
     table,
 )
-from mmps.apis import load_config
 
 SHAPE = (96, 128)
 

@@ -1,0 +1,1 @@
+"""Many trainings and tests; what a network costs, and what it heeds."""
