@@ -62,6 +62,7 @@ setup(
         'safetensors>=0.4',
         'pyyaml>=6',
     ],
+    entry_points={'console_scripts': ['mmps = mmps.commands:main']},
     package_data={'mmps.visualization': ['templates/*.html']},
     extras_require={
         # Not required above: pip would install it over a compiled mmcv.

@@ -9,8 +9,9 @@
 2. mmcv: ``mmcv._ext``, where mmcv came without compiled ops
    (``ops.mmcv_ext``); mmdet cannot be imported without it.
 
-Checkpoint loading is made safe by ``mmps.checkpoints``. mmdet's ``ResNet.train``
-returns None, so ``.eval()`` cannot be chained; that is left as it is.
+Checkpoint loading is made safe by ``mmps.checkpoints``. mmdet's
+``ResNet.train`` returns None, so ``.eval()`` cannot be chained; that is left
+as it is.
 """
 
 import importlib

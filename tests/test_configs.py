@@ -13,9 +13,9 @@ from mmps.checkpoints.fit import check_state_dict
 from mmps.distillation import read_table
 from mmps.distillation.teacher import check_pair
 from mmps.zoo import load_index
-from tests.datasets.synthetic.sets import make_prw
 from tests.models.build import batch, scene
 from tests.models.torchvision_names import torchvision_state
+from tests.synthetic.sets import make_prw
 
 ROOT = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(p for p in ROOT.rglob('*.py') if '_base_' not in p.parts)

@@ -18,9 +18,9 @@ from mmps.distillation import read_table
 from mmps.publishing import Training, publish
 from mmps.zoo import load_index
 from mmps.zoo.metafile import dumps, results_of
-from tests.datasets.synthetic.sets import make_cuhk_sysu
 from tests.distillation.test_kd_reid_run import CONFIG
 from tests.models.build import build
+from tests.synthetic.sets import make_cuhk_sysu
 from tests.zoo.small import (
     entry,
     make_default,

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from tests.datasets.synthetic.sets import make_cuhk_sysu
 from tests.markdown import ROOT
+from tests.synthetic.sets import make_cuhk_sysu
 from tests.test_docs import commands
 
 #: Run by others: the suite itself, CI, tests of configs and of the renderer.

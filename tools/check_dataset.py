@@ -1,63 +1,6 @@
-#!/usr/bin/env python
-"""Check that a data set is complete and can be read.
+"""``mmps check`` in a checkout: python tools/check_dataset.py --help."""
 
-Names every file that is missing or broken, and compares the counts with the
-published ones. Exit code: 0 if all is well, 1 if something is wrong.
-"""
-
-import argparse
-import sys
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('root', help='root of the data set')
-    parser.add_argument(
-        '--layout',
-        choices=['cuhk-sysu', 'prw', 'coco-person'],
-        help='default: found out from the files that are there',
-    )
-    parser.add_argument(
-        '--images',
-        action='store_true',
-        help='decode every image and compare its size with the boxes',
-    )
-    parser.add_argument(
-        '--jobs', type=int, default=1, help='images decoded at a time'
-    )
-    return parser.parse_args()
-
-
-def main() -> int:
-    args = parse_args()
-    from tqdm import tqdm
-
-    import mmps  # noqa: F401 (repairs stock packages first)
-    from mmps.datasets.check import check_dataset, table
-    from mmps.datasets.errors import DatasetError
-
-    try:
-        report = check_dataset(
-            args.root,
-            layout=args.layout,
-            decode=args.images,
-            jobs=args.jobs,
-            # no bar where nobody watches
-            progress=lambda images: tqdm(images, unit='image', disable=None),
-        )
-    except DatasetError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    print(f'layout: {report.layout}')
-    if report.found:
-        print(table(report))
-    for note in report.notes:
-        print(f'note: {note}')
-    for problem in report.problems:
-        print(f'problem: {problem}')
-    print('complete' if report.is_complete else 'NOT as expected, see above')
-    return 0 if report.is_complete else 1
-
+from mmps.commands import run_tool
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool('check')

@@ -5,13 +5,13 @@ from functools import partial
 import pytest
 
 from mmps.models.pair_search import PairSearcher
-from tests.datasets.synthetic.sets import make_cuhk_sysu
 from tests.evaluation.pair_runs import (
     configured,
     findings_in,
     make_loop,
     runner_of,
 )
+from tests.synthetic.sets import make_cuhk_sysu
 
 
 @pytest.fixture(scope='module')

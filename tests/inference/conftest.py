@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from mmps.apis import PersonSearchInferencer, load_config
-from tests.datasets.synthetic.sets import make_cuhk_sysu
 from tests.distillation.networks import network
 from tests.evaluation.pair_runs import configured, runner_of
 from tests.inference.tiny import TINY
+from tests.synthetic.sets import make_cuhk_sysu
 
 ROOT = Path(__file__).parents[2]
 CONFIG = (

@@ -8,6 +8,7 @@ import mmcv.ops  # noqa: F401 - before a stand-in for its compiled part
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from mmps.ops import nms, roi_align
 from mmps.ops.choice import SETS, VARIABLE, kernels_for

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from mmps.ops import roi_align, separable_pool
 from tests.ops.loops import roi_align_by_loops

@@ -7,7 +7,7 @@ from mmps.evaluation import evaluate, write_dump
 from mmps.evaluation.result_text import write_json
 from mmps.report.runs import read_run
 from tests.evaluation.random_sets import random_features
-from tests.evaluation.test_training_log import loss, write
+from tests.report.test_training_log import loss, write
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from mmps.zoo import (
     table_file,
     weights_file,
 )
-from tests.engine.server import serve
+from tests.checkpoints.server import serve
 
 from .small import (
     DATA,

@@ -7,8 +7,8 @@ from mmps.checkpoints import CheckpointError
 from mmps.zoo import weights_file
 from mmps.zoo.index import forget_indexes
 from mmps.zoo.publish import released_state, write_weights
+from tests.checkpoints.server import serve
 from tests.distillation.networks import network, network_config
-from tests.engine.server import serve
 
 from .small import entry, flipped, make_default, put, write_zoo
 
