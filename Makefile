@@ -4,7 +4,10 @@
 # make test-avx2    as make test, with the arithmetic of another processor
 # make lint         formatter and linter
 # make docs         documentation site, in build/docs; warnings are errors
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# the newest Python that runs and is tested (a command may be there and fail)
+TESTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+    $$python -c '$(TESTED)' 2>/dev/null && echo $$python && break; done)
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -38,7 +41,8 @@ docs: $(VENV)/.tools
 
 $(VENV)/.installed: requirements.txt setup.py
 	@echo "[environment] $(VENV): pinned wheels, no compiler (about a minute)"
-	@test -n "$(PYTHON)" || (echo "Python 3.11 not found: set PYTHON=" && false)
+	@test -n "$(PYTHON)" || (echo "Python 3.11, 3.12 or 3.13 not found: set PYTHON=" && false)
+	@$(PYTHON) -c '$(TESTED)' || (echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13" && false)
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install $(PIP_FLAGS) -r requirements.txt
 	$(RUN) -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
