@@ -1,8 +1,10 @@
+import logging
+
 import pytest
 import torch
 from mmengine.config import Config
 
-from mmps.engine import enable_amp
+from mmps.engine import amp, enable_amp
 
 from .toy import ToyModel, train
 
@@ -46,6 +48,21 @@ def test_what_cannot_be_had_is_refused(dtype, message, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(ValueError, match=message):
         enable_amp(config(type='OptimWrapper'), dtype)
+
+
+@pytest.mark.parametrize('native', [False, True])
+def test_a_processor_that_only_emulates_it_is_warned_about(
+    native, monkeypatch
+):
+    said = []
+    monkeypatch.setattr(amp, 'has_bfloat16', lambda: native)
+    monkeypatch.setattr(amp, 'print_log', lambda *a: said.append(a))
+    weights = torch.nn.Linear(2, 2).parameters()
+    amp.CPUAmpOptimWrapper(torch.optim.SGD(weights, 0.1))
+    assert len(said) == (not native)
+    for message, logger, level in said:
+        assert 'Train without --amp' in message
+        assert (logger, level) == ('current', logging.WARNING)
 
 
 def test_other_wrappers_are_refused():
