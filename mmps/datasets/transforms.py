@@ -58,7 +58,7 @@ class LoadScene(LoadImageFromFile):
             raise DatasetError(
                 path,
                 f'is no image that can be read ({error})',
-                'tools/check_dataset.py --images finds all such files',
+                '`mmps check ROOT --images` finds all such files',
             ) from error
 
 

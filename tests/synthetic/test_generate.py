@@ -108,7 +108,9 @@ def test_nobody_of_a_drawn_picture_is_hidden_more_than_allowed(tmp_path):
 
 def test_another_set_is_refused_by_what_differs(tmp_path):
     folder = write_marker(tmp_path / 'set', seed=4)
-    with pytest.raises(ExistsError, match='seed 4 instead of 0; name another'):
+    with pytest.raises(
+        ExistsError, match=r'seed 4 instead of 0\. Name another'
+    ):
         generate('prw', 'tiny', 0, folder)
 
 
