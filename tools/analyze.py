@@ -1,4 +1,4 @@
-"""``mmps analyze`` in a checkout: python tools/analyze.py --help."""
+"""The command ``mmps analyze``."""
 
 from mmps.commands import run_tool
 

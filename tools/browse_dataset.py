@@ -1,4 +1,4 @@
-"""``mmps browse`` in a checkout: python tools/browse_dataset.py --help."""
+"""The command ``mmps browse``."""
 
 from mmps.commands import run_tool
 

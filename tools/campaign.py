@@ -1,4 +1,4 @@
-"""``mmps campaign`` in a checkout: python tools/campaign.py --help."""
+"""The command ``mmps campaign``."""
 
 from mmps.commands import run_tool
 

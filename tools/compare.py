@@ -1,4 +1,4 @@
-"""``mmps compare`` in a checkout: python tools/compare.py --help."""
+"""The command ``mmps compare``."""
 
 from mmps.commands import run_tool
 

@@ -1,4 +1,4 @@
-"""``mmps compare-runs`` in a checkout: python tools/compare_runs.py --help."""
+"""The command ``mmps compare-runs``."""
 
 from mmps.commands import run_tool
 

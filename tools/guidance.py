@@ -1,4 +1,4 @@
-"""``mmps guidance`` in a checkout: python tools/guidance.py --help."""
+"""The command ``mmps guidance``."""
 
 from mmps.commands import run_tool
 

@@ -1,4 +1,4 @@
-"""``mmps lut`` in a checkout: python tools/lut.py --help."""
+"""The command ``mmps lut``."""
 
 from mmps.commands import run_tool
 

@@ -1,4 +1,4 @@
-"""``mmps synthetic`` in a checkout: python tools/make_synthetic.py --help."""
+"""The command ``mmps synthetic``."""
 
 from mmps.commands import run_tool
 

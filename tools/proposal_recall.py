@@ -1,4 +1,4 @@
-"""``mmps proposal-recall`` in a checkout: python tools/proposal_recall.py --help."""
+"""The command ``mmps proposal-recall``."""
 
 from mmps.commands import run_tool
 

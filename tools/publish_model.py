@@ -1,4 +1,4 @@
-"""``mmps publish`` in a checkout: python tools/publish_model.py --help."""
+"""The command ``mmps publish``."""
 
 from mmps.commands import run_tool
 

@@ -1,4 +1,4 @@
-"""``mmps report`` in a checkout: python tools/report.py --help."""
+"""The command ``mmps report``."""
 
 from mmps.commands import run_tool
 

@@ -1,4 +1,4 @@
-"""``mmps results-table`` in a checkout: python tools/results_table.py --help."""
+"""The command ``mmps results-table``."""
 
 from mmps.commands import run_tool
 

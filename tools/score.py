@@ -1,4 +1,4 @@
-"""``mmps score`` in a checkout: python tools/score.py --help."""
+"""The command ``mmps score``."""
 
 from mmps.commands import run_tool
 

@@ -1,4 +1,4 @@
-"""``mmps ranking`` in a checkout: python tools/show_ranking.py --help."""
+"""The command ``mmps ranking``."""
 
 from mmps.commands import run_tool
 

@@ -1,4 +1,4 @@
-"""``mmps sweep-lambda`` in a checkout: python tools/sweep_lambda.py --help."""
+"""The command ``mmps sweep-lambda``."""
 
 from mmps.commands import run_tool
 

@@ -1,4 +1,4 @@
-"""``mmps test`` in a checkout: python tools/test.py --help."""
+"""The command ``mmps test``."""
 
 from mmps.commands import run_tool
 

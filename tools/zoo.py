@@ -1,4 +1,4 @@
-"""``mmps zoo`` in a checkout: python tools/zoo.py --help."""
+"""The command ``mmps zoo``."""
 
 from mmps.commands import run_tool
 

@@ -101,8 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     if args.command not in COMMANDS:
-        close = difflib.get_close_matches(args.command, COMMANDS, 2, 0.5)
-        hint = f'Did you mean {" or ".join(close)}? ' if close else ''
+        close = difflib.get_close_matches(args.command, COMMANDS, 1, 0.5)
+        hint = f'Did you mean {close[0]}? ' if close else ''
         print(
             f'mmps: there is no command {args.command!r}. {hint}'
             '`mmps --help` lists all commands',
@@ -157,11 +157,13 @@ def run_command(command: str, argv: Sequence[str], prog: str) -> int:
     parser.add_argument(
         '--traceback',
         action='store_true',
-        default=bool(os.environ.get(TRACEBACK)),
         help='after a mistake, show where in the code it was noticed '
         f'(or set {TRACEBACK}=1)',
     )
-    args = parser.parse_args(argv)
+    # taken out here, since it may also stand behind a subcommand
+    words = [word for word in argv if word != '--traceback']
+    traceback = len(words) < len(argv) or bool(os.environ.get(TRACEBACK))
+    args = parser.parse_args(words)
     try:
         code = module.run(args) or 0
         sys.stdout.flush()
@@ -173,7 +175,7 @@ def run_command(command: str, argv: Sequence[str], prog: str) -> int:
         print(f'{prog}: interrupted', file=sys.stderr)
         return 128 + signal.SIGINT
     except _MISTAKES as error:
-        if args.traceback:
+        if traceback:
             raise
         from .messages import describe
 

@@ -4,8 +4,8 @@ import difflib
 import inspect
 import re
 from collections.abc import Iterator
-from types import FrameType
 from traceback import walk_tb
+from types import FrameType
 
 from mmps.errors import InputError
 

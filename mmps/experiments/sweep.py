@@ -78,7 +78,7 @@ def sweep(
         detector: Config of a network that does not search, or None.
         seeds: Of each point.
         jobs: Points at a time.
-        report: Called with the results of each point as soon as they are there.
+        report: Called with each point's results as soon as they are there.
 
     Returns:
         Label -> lambda_oim -> results, and the results of the detector.

@@ -69,7 +69,7 @@ def fetch_file(file: ReleasedFile, index: Index) -> Path:
         CheckpointError: No mirror has it intact (says what each answered),
             or the cache cannot be written.
     """
-    refused = []
+    refused, own = [], index.root.resolve().as_uri()
     for address in mirrors(index.root):
         url = f'{address}/{file.path}'
         try:
@@ -80,9 +80,7 @@ def fetch_file(file: ReleasedFile, index: Index) -> Path:
             if error.file != url:  # the cache is to blame, not the mirror
                 raise
             refused.append(f'{url}: {error.problem}')
-            if not url.startswith(
-                'file://'
-            ):  # no news: not every clone has all
+            if address != own:  # few clones have all files
                 print_log(refused[-1], logger='current')
     raise CheckpointError(
         file.path,
