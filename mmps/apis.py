@@ -68,7 +68,7 @@ def load_config(
     """
     cfg = Config.fromfile(find_config(config))
     if cfg_options:
-        check_overrides(cfg, cfg_options)
+        check_overrides(cfg.to_dict(), cfg_options)
         cfg.merge_from_dict(cfg_options)
     cfg.launcher = launcher
     if work_dir is not None:

@@ -24,13 +24,16 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     # its face also shows what moved to checkpoints
     'engine': {'ops', 'checkpoints'},
     'zoo': {'checkpoints'},
-    'distillation': {'models', 'engine', 'checkpoints', 'zoo'},
+    # finds configs beside the index of the zoo
+    'configs': {'zoo'},
+    'distillation': {'models', 'engine', 'checkpoints', 'zoo', 'configs'},
     # builds models by their configs, knows none of them
-    'inference': {'checkpoints', 'evaluation', 'datasets', 'zoo'},
+    'inference': {'checkpoints', 'evaluation', 'datasets', 'zoo', 'configs'},
     'visualization': {'evaluation', 'inference'},
     'report': {'evaluation', 'visualization'},
     'demo': {'inference', 'synthetic', 'visualization'},
     'experiments': {
+        'configs',
         'engine',
         'models',
         'distillation',
@@ -68,7 +71,9 @@ def modules_named(path):
 
 
 FILES = sorted(p for p in PACKAGE.rglob('*.py') if p.parent != PACKAGE)
-FILES += [PACKAGE / f'{part}.py' for part in (*GROUND_FLOOR, 'compat')]
+FILES += [
+    PACKAGE / f'{part}.py' for part in (*GROUND_FLOOR, 'compat', 'configs')
+]
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda p: str(p.name))

@@ -32,6 +32,8 @@ def describe(error: Exception) -> str:
         return _text(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f'{error.filename}: {error.strerror}'
+    if isinstance(error, TypeError) and (text := _unknown_key(error)):
+        return text
     return f'{_text(error)}\n{_MORE}'
 
 
@@ -43,8 +45,6 @@ def _text(error: Exception) -> str:
         return text if ' ' in text else f'key {text!r} is missing'
     if _WORKER.match(text) and (lines := list(_LAST.finditer(text))):
         return text[lines[-1].end() :].strip()
-    if isinstance(error, TypeError) and (found := _UNEXPECTED.search(text)):
-        return _unknown_key(error, found[1]) or text
     return text or type(error).__name__
 
 
@@ -64,8 +64,11 @@ def _is_of_mmps(error: Exception) -> bool:
     )
 
 
-def _unknown_key(error: TypeError, key: str) -> str | None:
+def _unknown_key(error: TypeError) -> str | None:
     """What a class of a config takes, where it was given something else."""
+    if not (found := _UNEXPECTED.search(str(error))):
+        return None
+    key = found[1]
     for frame in _frames(error):
         kind = frame.f_locals.get('obj_cls')
         if frame.f_code.co_name == 'build_from_cfg' and inspect.isclass(kind):

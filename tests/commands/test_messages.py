@@ -88,7 +88,6 @@ def test_an_unknown_key_of_a_config_is_told_with_those_there_are(key, hint):
     assert describe(error).splitlines() == [
         f'Child takes no {key!r}{hint}',
         'It takes depth, width',
-        MORE.strip(),
     ]
 
 

@@ -18,8 +18,6 @@ from .layouts import (
     write_prw,
 )
 
-TOOL = Path(__file__).parents[2] / 'tools/check_dataset.py'
-
 #: Counted by hand in layouts.py.
 CUHK_COUNTS = {
     'images/train': 3,

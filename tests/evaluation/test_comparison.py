@@ -2,7 +2,6 @@
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +18,6 @@ from mmps.evaluation.comparison import (
 from mmps.evaluation.per_query import QueryLine, write_per_query
 from mmps.evaluation.scoring import evaluate, score_features
 from tests.evaluation.random_sets import random_features
-
-TOOL = str(Path(__file__).parents[2] / 'tools' / 'compare_runs.py')
 
 
 def line(query, ap=0.5, rank=2, gt=1, row='G50', name='p', image='i.jpg'):

@@ -1,7 +1,6 @@
 """The shell: samples in, the same result out however they come."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from tests.evaluation.test_features import big, records_of
 from tests.evaluation.test_pairs import random_findings
 from tests.ranks import run_ranks
 
-ROOT = Path(__file__).parents[2]
 OPTIONS = {
     'cws': True,
     'gt_boxes': True,

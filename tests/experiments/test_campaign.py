@@ -244,7 +244,7 @@ def test_an_unknown_run_is_named(plan, tmp_path):
 
 
 def test_a_failing_command_names_its_log(tmp_path):
-    with pytest.raises(SystemExit, match='mmps lut failed, see .*log'):
+    with pytest.raises(SystemExit, match=r'mmps lut failed, see .*\.log'):
         call('lut', tmp_path / 'x', 'no_such_word')
     assert 'no_such_word' in (tmp_path / 'x' / 'lut.log').read_text()
 
@@ -253,17 +253,18 @@ def test_a_command_that_was_stopped_has_not_failed(
     tmp_path, monkeypatch, capsys
 ):
     started = []
-    monkeypatch.setattr(
-        campaign.CHILDREN,
-        'run',
-        lambda *told, **_: started.append(told) or 143,
-    )
+
+    def stop(program, **options):
+        started.append(program)
+        return 143
+
+    monkeypatch.setattr(campaign.CHILDREN, 'run', stop)
     with pytest.raises(SystemExit) as stopped:
         call('train', tmp_path / 'x', 'config', '--amp')
     assert stopped.value.code == 143
     assert 'train was stopped by SIGTERM (' in capsys.readouterr().err
     program = [sys.executable, '-m', 'mmps', 'train', 'config', '--amp']
-    assert started == [([*program, '--work-dir', str(tmp_path / 'x')],)]
+    assert started == [[*program, '--work-dir', str(tmp_path / 'x')]]
 
 
 def test_tables_show_what_is_there(plan, calls, tmp_path):
