@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from tqdm import tqdm
 
 from mmps.checkpoints import read_weights
-from mmps.configs import check_overrides, find_config
+from mmps.configs import check_overrides, config_name, find_config
 from mmps.datasets import PersonSearchDataset
 from mmps.distillation import (
     IdentityTable,
@@ -74,7 +74,7 @@ def load_config(
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(config).stem)
+        cfg.work_dir = str(Path('work_dirs') / config_name(config))
     return cfg
 
 

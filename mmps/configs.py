@@ -37,6 +37,13 @@ def find_config(given: str | Path) -> Path:
     raise InputError(given, 'no such config', _suggestion(path, known))
 
 
+def config_name(given: str | Path) -> str:
+    """Name of a config that was given by path or by name."""
+    path = Path(given)  # a dot in a name is no suffix: oim_r18_w0.1
+    known = ('.py', '.json', '.yaml', '.yml')
+    return path.stem if path.suffix in known else path.name
+
+
 def _known() -> Iterator[tuple[str, Path]]:
     """'/configs/<folder>/<name>.py' -> path, of the configs of mmps."""
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmps.apis import load_config, parse_options
-from mmps.configs import check_overrides, find_config
+from mmps.configs import check_overrides, config_name, find_config
 from mmps.errors import InputError
 from mmps.zoo import index as index_module
 
@@ -71,6 +71,13 @@ def test_without_a_zoo_a_path_is_a_path(elsewhere, monkeypatch):
     assert find_config(R50) == R50
     with pytest.raises(InputError, match='no such config'):
         find_config('oim_r50')
+
+
+@pytest.mark.parametrize(
+    'given', ['a/oim_w0.1.py', 'oim_w0.1.py', 'a/oim_w0.1', 'oim_w0.1']
+)
+def test_a_name_may_have_a_dot(given):
+    assert config_name(given) == 'oim_w0.1'
 
 
 CONFIG = dict(

@@ -45,11 +45,12 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from mmps.apis import load_config
+    from mmps.configs import config_name
     from mmps.experiments.analysis import analyze, table, write_analysis
 
     shape = tuple(args.shape)
     results = {
-        Path(config).stem: analyze(
+        config_name(config): analyze(
             load_config(config), shape, args.repeats, args.device
         )
         for config in args.configs

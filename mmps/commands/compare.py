@@ -40,17 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run, and print the table."""
-    from mmps.configs import find_config
+    from mmps.configs import config_name, find_config
     from mmps.experiments.compare import Runner, comparison_table, run_all
 
     for config in args.configs:
         find_config(config)  # before the first of them runs for hours
     runner = Runner(args.work_dir, args.cfg_options, args.amp)
-    results = {Path(config).stem: [] for config in args.configs}
+    results = {config_name(config): [] for config in args.configs}
     total = len(args.configs) * len(args.seeds)
     runs = run_all(runner, args.configs, args.seeds, args.jobs)
     for number, (config, seed, result) in enumerate(runs, 1):
-        results[Path(config).stem].append(result)
+        results[config_name(config)].append(result)
         search = result.get(f'{args.protocol}/mAP', float('nan'))
         print(
             f'[{number}/{total}] {config} seed {seed}: '

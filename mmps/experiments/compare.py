@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmps.configs import config_name
+
 from .campaign import call
 from .children import CHILDREN
 from .tables import markdown, mean_and_deviation
@@ -51,7 +53,7 @@ class Runner:
         Returns:
             What ``mmps test --out`` writes.
         """
-        work = self.work_dir / f'{name or Path(config).stem}_seed{seed}'
+        work = self.work_dir / f'{name or config_name(config)}_seed{seed}'
         result = work / 'result.json'
         options = [f'randomness.seed={seed}', *options, *self.options]
         if not result.exists():

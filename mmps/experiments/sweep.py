@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mmengine.config import Config
 
-from mmps.configs import find_config
+from mmps.configs import config_name, find_config
 from mmps.errors import InputError
 
 from .compare import Runner, several_at_a_time
@@ -32,7 +31,7 @@ class Point:
     def name(self) -> str:
         """Name of the run."""
         suffix = f'_lambda{self.weight:g}' if self.options else ''
-        return Path(self.config).stem + suffix
+        return config_name(self.config) + suffix
 
 
 def point_of(text: str) -> Point:
