@@ -247,6 +247,6 @@ def test_the_command_says_what_differs_and_exits_with_1(tmp_path, command):
 
 
 def test_the_command_explains_a_wrong_root(tmp_path, command):
-    code, out, _ = command('check', tmp_path / 'nothing')
-    assert code == 1
-    assert 'nothing: no such folder' in out
+    code, out, err = command('check', tmp_path / 'nothing')
+    assert (code, out) == (2, '')
+    assert 'nothing: no such folder; docs/datasets.md says how to get' in err
