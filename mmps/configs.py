@@ -8,6 +8,7 @@ from mmps.errors import InputError
 from mmps.zoo.errors import ZooError
 from mmps.zoo.index import find_root
 
+_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 _CUTOFF = 0.8  # of similarity: num_epoch is num_epochs, with_cp is no style
 
 
@@ -22,17 +23,22 @@ def find_config(given: str | Path) -> Path:
         given: Path or name.
 
     Raises:
-        InputError: There is none; names the most similar ones.
+        InputError: There is none, and names the most similar ones; or a file
+            is of another kind.
     """
     path = Path(given).expanduser()
-    choices = [path, path.with_name(f'{path.name}.py')]
+    choices = [path, path.with_name(f'{path.name}.py')] if path.name else []
     for choice in choices:
         if choice.is_file():
+            if choice.suffix not in _SUFFIXES:
+                raise InputError(
+                    given, f'is no config: it ends in none of {_SUFFIXES}'
+                )
             return choice
     known = dict(_known())
     for choice in choices:
         for name, file in known.items():
-            if choice.parts and name.endswith(f'/{choice.as_posix()}'):
+            if name.endswith(f'/{choice.as_posix()}'):
                 return file
     raise InputError(given, 'no such config', _suggestion(path, known))
 
@@ -40,8 +46,7 @@ def find_config(given: str | Path) -> Path:
 def config_name(given: str | Path) -> str:
     """Name of a config that was given by path or by name."""
     path = Path(given)  # a dot in a name is no suffix: oim_r18_w0.1
-    known = ('.py', '.json', '.yaml', '.yml')
-    return path.stem if path.suffix in known else path.name
+    return path.stem if path.suffix in _SUFFIXES else path.name
 
 
 def _known() -> Iterator[tuple[str, Path]]:

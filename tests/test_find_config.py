@@ -65,6 +65,15 @@ def test_nonsense_is_told_where_the_names_are(elsewhere):
         find_config('qqqqq')
 
 
+def test_another_file_is_no_config(elsewhere):
+    (elsewhere / 'notes.txt').write_text('')
+    with pytest.raises(InputError, match=r'notes\.txt: is no config'):
+        find_config('notes.txt')
+    for folder in ('.', '', 'configs/oim'):
+        with pytest.raises(InputError, match='no such config'):
+            find_config(folder)
+
+
 def test_without_a_zoo_a_path_is_a_path(elsewhere, monkeypatch):
     nowhere = elsewhere / 'site-packages/mmps/zoo/index.py'
     monkeypatch.setattr(index_module, '__file__', str(nowhere))
