@@ -49,11 +49,16 @@ def launched(cfg, run: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 def _log_traceback() -> None:
     """Write the traceback to the log file; the terminal gets the message."""
+    if not MMLogger._instance_dict:  # no run has begun, there is no file
+        return
     logger = MMLogger.get_current_instance()
-    text = traceback.format_exc()
     record = logging.makeLogRecord(
-        dict(name=logger.name, levelno=logging.ERROR, levelname='ERROR')
-        | dict(msg='%s', args=(text,))
+        dict(
+            name=logger.name,
+            levelno=logging.ERROR,
+            levelname='ERROR',
+            msg=traceback.format_exc(),
+        )
     )
     for handler in logger.handlers:
         if isinstance(handler, logging.FileHandler):
