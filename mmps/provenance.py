@@ -57,24 +57,24 @@ def check_origin(
             )
 
 
-def check_commit(commit: str, repository: Path) -> None:
-    """Refuse a commit that a repository does not have.
+def known_commit(commit: str, repository: Path) -> str:
+    """Short hash of a commit that a repository has.
 
     Raises:
         InputError: It is unknown, or this is no git repository.
     """
+    git = ['git', '-C', str(repository), 'rev-parse', '--verify', '--short']
     found = subprocess.run(
-        ['git', '-C', str(repository), 'cat-file', '-t', commit],
-        capture_output=True,
-        text=True,
+        [*git, f'{commit}^{{commit}}'], capture_output=True, text=True
     )
-    if found.stdout.strip() != 'commit':
+    if found.returncode:
         raise InputError(
             f'--commit {commit}',
             f'the git repository {repository} has no such commit',
             'Give the commit of mmps that the weights were trained with; '
             'changes that were not committed cannot be published',
         )
+    return found.stdout.strip()
 
 
 def check_found_something(

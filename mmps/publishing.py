@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmdet.registry import MODELS
@@ -26,9 +26,9 @@ from mmps.distillation.identity_table import identity_names
 from mmps.errors import InputError
 from mmps.plain_model import plain_model
 from mmps.provenance import (
-    check_commit,
     check_found_something,
     check_origin,
+    known_commit,
 )
 from mmps.zoo.index import Entry, ReleasedFile, load_index
 from mmps.zoo.metafile import file_record, record, results_of
@@ -93,7 +93,8 @@ def publish(
     config = find_config(config)
     entry, metafile = _entry(config, folder)
     name = entry.name
-    check_commit(training.commit, folder.resolve().parent)
+    commit = known_commit(training.commit, folder.resolve().parent)
+    training = replace(training, commit=commit)
     cfg = load_config(str(config), cfg_options=cfg_options)
     saved = load_checkpoint_file(checkpoint)
     updates: dict = {'Metadata': _metadata(saved, training, checkpoint)}
@@ -151,7 +152,7 @@ def _entry(config: Path, folder: Path) -> tuple[Entry, Path]:
 def _metadata(saved: Mapping, training: Training, checkpoint: str) -> dict:
     meta = saved.get('meta', {})
     needed = ('seed', 'epoch', 'iter', 'cfg_text', 'dataset_meta')
-    lacking = [key for key in needed if key not in meta]
+    lacking = [key.removesuffix('_text') for key in needed if key not in meta]
     if lacking:
         raise CheckpointError(
             checkpoint,

@@ -222,7 +222,8 @@ def test_the_header_says_it_too(root, saved, tested):
     cfg = Config.fromfile(root / 'configs/oim/x.py').model
     del cfg['distiller']
     assert json.loads(meta['config_text']) == json.loads(json.dumps(cfg))
-    assert (meta['name'], meta['commit']) == ('x', 'HEAD')
+    commit = git(root, 'rev-parse', '--short', 'HEAD')
+    assert (meta['name'], meta['commit']) == ('x', commit)
     assert {key: meta[key] for key in TERMS} == TERMS
 
 

@@ -52,13 +52,9 @@ def _log_traceback() -> None:
     if not MMLogger._instance_dict:  # no run has begun, there is no file
         return
     logger = MMLogger.get_current_instance()
-    record = logging.makeLogRecord(
-        dict(
-            name=logger.name,
-            levelno=logging.ERROR,
-            levelname='ERROR',
-            msg=traceback.format_exc(),
-        )
+    text = traceback.format_exc()
+    record = logger.makeRecord(
+        logger.name, logging.ERROR, __file__, 0, text, (), None, 'launched'
     )
     for handler in logger.handlers:
         if isinstance(handler, logging.FileHandler):
