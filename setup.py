@@ -1,5 +1,6 @@
 """Packaging of mmps. Versions that are tested stand in requirements.txt."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -18,8 +19,9 @@ class BuildWithZoo(build_py):
     """Puts configs, tools and index of the zoo into a wheel.
 
     They become ``mmps/.mim``, where ``mim`` and ``mmps.zoo.index.find_root``
-    look for them; the weights stay outside. A clone that is installed in
-    place (``pip install -e``) has them already.
+    look for them; the weights stay outside, and come from the addresses in
+    ``MMPS_ZOO_URL`` if that is set when the wheel is built. A clone that is
+    installed in place (``pip install -e``) has them already.
     """
 
     def run(self) -> None:
@@ -36,6 +38,8 @@ class BuildWithZoo(build_py):
                 ignore=shutil.ignore_patterns('__pycache__'),
             )
         shutil.copy(root / 'model-index.yml', place)
+        if address := os.environ.get('MMPS_ZOO_URL'):
+            (place / 'zoo_url').write_text(f'{address}\n')
 
 
 setup(
@@ -70,7 +74,7 @@ setup(
         # Fits torch 2.13, which requirements.txt pins; each torchvision asks
         # for one torch. With another torch: docs/install.md.
         'gpu': ['torchvision>=0.28,<0.29'],
-        'demo': ['gradio>=6.31,<7'],
+        'demo': ['gradio>=6.31,<7', 'mmcv-lite>=2.1,<2.2'],
         'docs': ['sphinx>=9', 'myst-parser>=5.2', 'furo>=2025.12'],
     },
 )

@@ -1,4 +1,4 @@
-"""Train and test a config: what tools/train.py and tools/test.py call.
+"""Train and test a config: what `mmps train` and `mmps test` call.
 
 ``PersonSearchInferencer``, which searches in pictures of no data set, lives in
 ``mmps.inference`` and can be had from here too.
@@ -13,6 +13,8 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from tqdm import tqdm
 
+from mmps.checkpoints import read_weights
+from mmps.configs import check_overrides, config_name, find_config
 from mmps.datasets import PersonSearchDataset
 from mmps.distillation import (
     IdentityTable,
@@ -20,6 +22,7 @@ from mmps.distillation import (
     embeddings_of_people,
 )
 from mmps.engine import QuietRunner, enable_amp, launched
+from mmps.errors import InputError
 from mmps.evaluation import PairTestLoop, PersonSearchMetric
 from mmps.evaluation.per_query import check_per_query
 from mmps.evaluation.result_text import write_json
@@ -53,29 +56,38 @@ def load_config(
     """Read a config and what the command line adds to it.
 
     Args:
-        config: Path of a config file.
+        config: Path of a config, or the name of one of mmps.
         work_dir: Where logs and checkpoints go; the config's own, else
             ``work_dirs/<name of the config>``.
         cfg_options: Dotted keys and values that override the config.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Raises:
+        InputError: There is no such config, or a key of ``cfg_options`` looks
+            like a misspelt one.
     """
-    cfg = Config.fromfile(config)
+    cfg = Config.fromfile(find_config(config))
     if cfg_options:
+        check_overrides(cfg.to_dict(), cfg_options)
         cfg.merge_from_dict(cfg_options)
     cfg.launcher = launcher
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(config).stem)
+        cfg.work_dir = str(Path('work_dirs') / config_name(config))
     return cfg
 
 
 def parse_options(options: list[str]) -> dict:
-    """Turn ``['a.b=1', 'c=[x,y]']`` of a command line into a dict."""
+    """Turn ``['a.b=1', 'c=[x,y]']`` of a command line into a dict.
+
+    Raises:
+        InputError: One has no '='.
+    """
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument('--options', nargs='*', action=DictAction, default={})
     if wrong := [option for option in options if '=' not in option]:
-        raise ValueError(f'--cfg-options takes KEY=VALUE, got {wrong[0]!r}')
+        raise InputError('--cfg-options', f'takes KEY=VALUE, got {wrong[0]!r}')
     return parser.parse_args(['--options', *options]).options
 
 
@@ -214,6 +226,8 @@ def _read_asked_protocols(cfg: Config) -> None:
 def _test(
     cfg: Config, untrained: bool, show: dict | None = None
 ) -> dict[str, float]:
+    if not untrained:
+        read_weights(cfg.load_from)  # refused before the data are read
     runner = QuietRunner.from_cfg(cfg)
     if untrained:
         runner.model.init_weights()

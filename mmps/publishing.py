@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmdet.registry import MODELS
@@ -12,7 +12,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from mmps import __version__
-from mmps.apis import load_config, run_test
+from mmps.apis import build_dataset, load_config, run_test
 from mmps.checkpoints import (
     CheckpointError,
     check_state_dict,
@@ -20,9 +20,16 @@ from mmps.checkpoints import (
     write_atomically,
 )
 from mmps.checkpoints.fit import training_only
+from mmps.configs import find_config
 from mmps.distillation import read_table, write_table
 from mmps.distillation.identity_table import identity_names
+from mmps.errors import InputError
 from mmps.plain_model import plain_model
+from mmps.provenance import (
+    check_found_something,
+    check_origin,
+    known_commit,
+)
 from mmps.zoo.index import Entry, ReleasedFile, load_index
 from mmps.zoo.metafile import file_record, record, results_of
 from mmps.zoo.publish import released_state, write_hashed, write_weights
@@ -75,18 +82,24 @@ def publish(
         The files.
 
     Raises:
-        CheckpointError: The checkpoint is not one of a training, does not fit
-            the config, or its table has no names.
-        ValueError: The entry is of another config, or lacks the terms of its
-            data.
+        CheckpointError: The checkpoint is not one of a training, was trained
+            with another config or on other data, does not fit the config,
+            finds nothing, or its table has no names.
+        InputError: There is no such config, its entry is missing, of another
+            config, or lacks the terms of its data; or the commit is unknown.
 
     Nothing is written then.
     """
-    entry, metafile = _entry(Path(config), folder)
+    config = find_config(config)
+    entry, metafile = _entry(config, folder)
     name = entry.name
-    cfg = load_config(config, cfg_options=cfg_options)
+    commit = known_commit(training.commit, folder.resolve().parent)
+    training = replace(training, commit=commit)
+    cfg = load_config(str(config), cfg_options=cfg_options)
     saved = load_checkpoint_file(checkpoint)
     updates: dict = {'Metadata': _metadata(saved, training, checkpoint)}
+    metainfo = build_dataset(cfg, 'train').metainfo
+    check_origin(cfg, saved['meta'], metainfo, checkpoint)
     updates['Metadata']['Test Options'] = _as_options(cfg_options or {})
     rows = _table(checkpoint) if table else None
     log = training.log.read_bytes() if training.log else None
@@ -94,7 +107,9 @@ def publish(
     if weights:
         state = _state(cfg, saved, checkpoint, half)
         names = identity_names(saved['state_dict'])
-        file, results = _weights(cfg, state, names, entry, folder, training)
+        file, results = _weights(
+            cfg, state, names, entry, folder, training, checkpoint
+        )
         updates |= {**file_record(file, 'Weights'), 'Results': results}
         paths.append(file)
     if rows is not None:
@@ -112,28 +127,37 @@ def _entry(config: Path, folder: Path) -> tuple[Entry, Path]:
     """The entry of a config, fit to be published, and its metafile."""
     name = config.stem
     index = load_index(folder.resolve().parent)
+    if name not in index.entries:
+        raise InputError(
+            config,
+            f'no metafile of the zoo in {index.root} has an entry {name}',
+            'Add one to the metafile.yml beside the config; docs/model_zoo.md '
+            'says what it needs',
+        )
     entry = index.find(name)
     path = index.root / entry.config
     if not path.samefile(config):
-        raise ValueError(f'the entry {name} is of {path}, not of {config}')
+        raise InputError(config, f'the entry {name} is of {path}')
     metafile = path.with_name('metafile.yml')
     lacking = [key for key in _TERMS if key not in entry.metadata]
     if lacking:
-        raise ValueError(
-            f'{metafile}: {name} has no {", ".join(lacking)} in its '
-            'Metadata; fill it in first'
+        raise InputError(
+            metafile,
+            f'{name} has no {", ".join(lacking)} in its Metadata',
+            'Fill it in first',
         )
     return entry, metafile
 
 
 def _metadata(saved: Mapping, training: Training, checkpoint: str) -> dict:
     meta = saved.get('meta', {})
-    lacking = [key for key in ('seed', 'epoch', 'iter') if key not in meta]
+    needed = ('seed', 'epoch', 'iter', 'cfg_text', 'dataset_meta')
+    lacking = [key.removesuffix('_text') for key in needed if key not in meta]
     if lacking:
         raise CheckpointError(
             checkpoint,
             f'its meta has no {", ".join(lacking)}',
-            'Publish a checkpoint that tools/train.py has written',
+            'Publish a checkpoint that `mmps train` has written',
         )
     return {
         'Commit': training.commit,
@@ -174,6 +198,7 @@ def _weights(
     entry: Entry,
     folder: Path,
     training: Training,
+    checkpoint: str,
 ) -> tuple[ReleasedFile, Sequence[Mapping]]:
     """Test what will be published, and publish it."""
     header = {
@@ -187,6 +212,8 @@ def _weights(
     with tempfile.TemporaryDirectory() as place:
         trial = write_weights(state, {}, Path(place) / 'trial', entry.name)
         result = run_test(cfg, str(Path(place) / trial.path))
+    searches = bool((cfg.model.get('roi_head') or {}).get('oim_head'))
+    check_found_something(result, searches, checkpoint)
     results = results_of(result, entry.metadata['Training Data'])
     header['metrics'] = json.dumps(results)
     return write_weights(state, header, folder, entry.name), results

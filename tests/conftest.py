@@ -4,6 +4,8 @@ import pytest
 from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
 
+from mmps.commands import main
+
 
 @pytest.fixture(autouse=True)
 def _scope_of_mmdet():
@@ -24,3 +26,17 @@ def heard():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs ``mmps COMMAND ...`` in this process: code, output, errors."""
+
+    def run(*words):
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as ended:
+            code = ended.code
+        return code, *capsys.readouterr()
+
+    return run

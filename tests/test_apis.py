@@ -13,6 +13,7 @@ from mmps.apis import (
     run_training,
     table_of,
 )
+from mmps.errors import InputError
 from tests.datasets.layouts import write_cuhk
 
 CONFIG = 'configs/oim/oim_r18_tiny.py'
@@ -39,7 +40,7 @@ def test_options_override_the_config():
 
 
 def test_an_option_without_value_is_refused():
-    with pytest.raises(ValueError, match="got 'train_cfg'"):
+    with pytest.raises(InputError, match="got 'train_cfg'"):
         parse_options(['a=1', 'train_cfg'])
     assert parse_options([]) == {}
 

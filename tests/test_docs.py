@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from mmps.commands import COMMANDS
 from tests.markdown import PAGES, ROOT, anchors, blocks, inline_code, links
 
 #: Makes bash tell what it would run instead of running it.
@@ -21,6 +22,7 @@ record() { printf '%s\\x1f' "$@"; printf '\\x1e'; }
 command_not_found_handle() { :; }
 python() { record python "$@"; }
 make() { record make "$@"; }
+mmps() { record mmps "$@"; }
 """
 #: Launcher -> whose options it hands on.
 LAUNCHERS = {
@@ -30,7 +32,8 @@ LAUNCHERS = {
 }
 RECORDER += '\n'.join(f'{s}() {{ record {s} "$@"; }}' for s in LAUNCHERS)
 OURS = re.compile(
-    r'^\s*(\w+=\S+ )*(python (tools|benchmarks|demo)/|tools/\S+\.sh |make )',
+    r'^\s*(\w+=\S+ )*'
+    r'(python (tools|benchmarks|demo)/|tools/\S+\.sh |make |mmps )',
     re.MULTILINE,
 )
 of_every_page = pytest.mark.parametrize(
@@ -73,9 +76,10 @@ def commands(text):
 
 @functools.cache
 def usage(script, subcommand=''):
-    """The lines of --help that list what a script takes."""
+    """The lines of --help that list what a script or command takes."""
+    program = ('-m', 'mmps', script) if script in COMMANDS else (script,)
     done = subprocess.run(
-        [sys.executable, script, *filter(None, [subcommand]), '--help'],
+        [sys.executable, *program, *filter(None, [subcommand]), '--help'],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -102,13 +106,19 @@ def faults(command):
         )
         named = [a for a in arguments if '=' not in a and a[0] != '-']
         return [f'make has no {a}' for a in named if a not in targets]
-    if program in LAUNCHERS:
+    if program == 'mmps':
+        if not arguments or re.match('-|[A-Z]+$', arguments[0]):
+            return []  # mmps --help, mmps COMMAND ...
+        script = arguments.pop(0)
+        if script not in COMMANDS:
+            return [f'there is no mmps {script}']
+    elif program in LAUNCHERS:
         script = LAUNCHERS[program]
     elif arguments and re.match('(tools|benchmarks|demo)/', arguments[0]):
         script = arguments.pop(0)
     else:
         return []  # python -m ..., python -c ...
-    if not (ROOT / script).is_file():
+    if script not in COMMANDS and not (ROOT / script).is_file():
         return [f'there is no {script}']
     known = options_of(script, arguments)
     return [
@@ -193,6 +203,11 @@ Or `python tools/test.py 'a b'
         ('python tools/score.py d --det-thr=0.1 [--out x]', None),
         ('python tools/score.py d [--thr 1]', 'tools/score.py has no [--thr'),
         ('python tools/train.py configs/x.py', 'there is no configs/x.py'),
+        ('mmps zoo list --all', None),
+        ('mmps zoo info x --all', 'zoo has no --all'),
+        ('mmps zoos list', 'there is no mmps zoos'),
+        ('mmps --help', None),
+        ('mmps train configs/x.py', 'there is no configs/x.py'),
         ('make test PYTHON=python', None),
         ('make test-all lint', None),
         ('make tests', 'make has no tests'),

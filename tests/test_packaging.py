@@ -1,5 +1,6 @@
 """What a wheel has inside."""
 
+import os
 import re
 import subprocess
 import sys
@@ -8,11 +9,13 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from mmps.configs import find_config
 from mmps.zoo import index as index_module
-from mmps.zoo import load_index
+from mmps.zoo import load_index, mirrors
 from mmps.zoo.index import find_root
 
 ROOT = Path(__file__).parents[1]
+ADDRESSES = ['https://a.example/zoo/', 'http://b.example']
 
 
 @pytest.fixture(scope='module')
@@ -25,26 +28,39 @@ def package(tmp_path_factory):
     subprocess.run(
         [sys.executable, 'setup.py', '-q', 'build_py', '--build-lib', out],
         cwd=ROOT,
+        env={**os.environ, 'MMPS_ZOO_URL': ' '.join(ADDRESSES)},
         check=True,
         timeout=120,
     )
     return out / 'mmps'
 
 
-def test_the_torchvision_of_the_extra_fits_the_pinned_torch(tmp_path):
+@pytest.fixture(scope='module')
+def requires(tmp_path_factory):
+    """What pip will read of the requirements."""
+    out = tmp_path_factory.mktemp('egg')
     subprocess.run(
-        [sys.executable, 'setup.py', '-q', 'egg_info', '--egg-base', tmp_path],
+        [sys.executable, 'setup.py', '-q', 'egg_info', '--egg-base', out],
         cwd=ROOT,
         check=True,
         timeout=120,
     )
-    requires = (tmp_path / 'mmps.egg-info/requires.txt').read_text()
+    return (out / 'mmps.egg-info/requires.txt').read_text()
+
+
+def test_the_torchvision_of_the_extra_fits_the_pinned_torch(requires):
     (low,) = re.findall(r'\[gpu\]\ntorchvision<0\.\d+,>=0\.(\d+)', requires)
     pinned = (ROOT / 'requirements.txt').read_text()
     (minor,) = re.findall(r'^torch==2\.(\d+)', pinned, re.M)
     assert int(low) == int(minor) + 15  # as of torch 2.0 and torchvision 0.15
     for file in ROOT.glob('requirements*.txt'):
         assert 'torchvision' not in file.read_text()
+
+
+def test_the_demo_brings_all_that_it_needs(requires):
+    needed = re.search(r'\[demo\]\n(.*?)\n(\[|\Z)', requires, re.DOTALL)[1]
+    names = {re.match(r'[\w-]+', line)[0] for line in needed.splitlines()}
+    assert names == {'gradio', 'mmcv-lite'}
 
 
 def files(folder):
@@ -57,11 +73,11 @@ def files(folder):
 
 def test_configs_tools_and_index_are_inside(package):
     inside = package / '.mim'
-    expected = {'model-index.yml'}
+    expected = {'model-index.yml', 'zoo_url'}
     for name in ('configs', 'tools'):
         expected |= {f'{name}/{file}' for file in files(ROOT / name)}
     assert files(inside) == expected
-    for file in expected:
+    for file in expected - {'zoo_url'}:
         assert (inside / file).read_bytes() == (ROOT / file).read_bytes()
 
 
@@ -78,6 +94,26 @@ def test_its_zoo_is_that_of_the_clone(package, monkeypatch):
     assert index.entries == load_index(ROOT).entries
     for entry in index.entries.values():
         assert (index.root / entry.config).is_file()
+
+
+def test_the_addresses_of_its_build_are_its_last_mirrors(package, monkeypatch):
+    monkeypatch.setenv('MMPS_ZOO_URL', 'https://first.example')
+    root = package / '.mim'
+    assert mirrors(root) == [
+        *('https://first.example', root.as_uri()),
+        *('https://a.example/zoo', 'http://b.example'),
+    ]
+    monkeypatch.delenv('MMPS_ZOO_URL')
+    assert mirrors(ROOT) == [ROOT.as_uri()]  # not built: no address
+
+
+def test_its_configs_are_found_by_name(package, monkeypatch, tmp_path):
+    file = package / 'zoo/index.py'
+    monkeypatch.setattr(index_module, '__file__', str(file))
+    monkeypatch.chdir(tmp_path)
+    expected = package / '.mim/configs/oim/oim_r50.py'
+    for given in ('oim_r50', 'configs/oim/oim_r50.py'):
+        assert find_config(given) == expected
 
 
 def test_its_configs_find_their_bases(package):

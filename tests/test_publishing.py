@@ -2,8 +2,7 @@
 
 import itertools
 import json
-import runpy
-import sys
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,9 @@ from mmengine.config import Config
 from mmps import publishing
 from mmps.apis import load_config, run_test
 from mmps.checkpoints import CheckpointError, load_checkpoint_file
+from mmps.datasets import CUHKSYSUDataset
 from mmps.distillation import read_table
+from mmps.errors import InputError
 from mmps.publishing import Training, publish
 from mmps.zoo import load_index
 from mmps.zoo.metafile import dumps, results_of
@@ -39,7 +40,8 @@ TERMS = {
     'Weights License': 'Apache-2.0',
     'Intended Use': 'tests',
 }
-TRAINING = Training(commit='1a2b3c4', resources='1 core', hours=0.5)
+TRAINING = dict(resources='1 core', hours=0.5)
+GIT = ('git', '-c', 'user.name=x', '-c', 'user.email=x@x.example')
 TEACHER = """
 # a teacher that is nowhere: publishing needs none
 model['distiller'] = dict(
@@ -64,19 +66,35 @@ def root(tmp_path, data, monkeypatch):
     text = CONFIG.format(root=ROOT, data=data, epochs=1)
     (root / 'configs/oim/x.py').write_text(text + TEACHER)
     make_default(monkeypatch, root)
+    git(root, 'init', '-q')
+    git(root, 'commit', '-q', '--allow-empty', '-m', 'x')
     return root
 
 
+def git(root, *words):
+    done = subprocess.run(
+        (*GIT, '-C', root, *words), check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope='module')
+def metainfo(data):
+    """What a checkpoint notes of its training set."""
+    return CUHKSYSUDataset(data_root=str(data)).metainfo
+
+
 @pytest.fixture
-def saved(root):
+def saved(root, metainfo):
     """A checkpoint of its training, as far as we care."""
     cfg = Config.fromfile(root / 'configs/oim/x.py')
+    text = cfg.pretty_text
     cfg.model.pop('distiller')
     model = build(cfg.model)
     model.roi_head.oim_head.loss_oim.name_identities(NAMES)
     state = model.state_dict()
     state['distiller.adapt.weight'] = torch.ones(3)
-    meta = dict(seed=5, epoch=2, iter=12)
+    meta = dict(seed=5, epoch=2, iter=12, cfg=text, dataset_meta=metainfo)
     return dict(state_dict=state, meta=meta, optimizer={})
 
 
@@ -93,9 +111,10 @@ def tested(monkeypatch):
     return files
 
 
-def run(root, saved, training=TRAINING, more=(), **options):
+def run(root, saved, more=(), commit='HEAD', log=None, **options):
     """Publish into weights/ of the repository."""
     path = root.parent / 'epoch_2.pth'
+    training = Training(commit=commit, log=log, **TRAINING)
     torch.save(saved, path)
     options = dict(half=True, weights=True, table=False) | options
     work = root.parent / 'work'
@@ -117,7 +136,11 @@ def written(root):
     return sorted(p.name for p in (root / 'weights').glob('*'))
 
 
-def test_what_is_published_scores_what_its_entry_says(root, saved):
+def test_what_is_published_scores_what_its_entry_says(
+    root, saved, monkeypatch
+):
+    # fresh weights find nobody
+    monkeypatch.setattr(publishing, 'check_found_something', lambda *_: None)
     (path,) = run(root, saved)
     found = load_index(root).find('x')
     assert path == root / found.weights.path
@@ -164,16 +187,16 @@ def test_single_precision_keeps_every_bit(root, saved, tested):
 def test_the_entry_says_how_it_came_about(root, saved, tested):
     log = root.parent / 'scalars.json'
     log.write_text('{"loss": 1.0}\n')
-    training = Training('1a2b3c4', '1 core', 0.5, log)
+    commit = git(root, 'rev-parse', '--short', 'HEAD')
     more = {'test_evaluator.protocols': ['G50', 'all']}
-    (path,) = run(root, saved, training, more)
+    (path,) = run(root, saved, more, commit, log)
     found = load_index(root).find('x')
     options = found.metadata.pop('Test Options').split()
     assert options[0] == f'work_dir={root.parent / "work"}'
     assert options[2:] == ['test_evaluator.protocols=[G50,all]']
     assert found.metadata == {
         **TERMS,
-        'Commit': '1a2b3c4',
+        'Commit': commit,
         'Seed': 5,
         'Epochs': 2,
         'Iterations': 12,
@@ -199,7 +222,8 @@ def test_the_header_says_it_too(root, saved, tested):
     cfg = Config.fromfile(root / 'configs/oim/x.py').model
     del cfg['distiller']
     assert json.loads(meta['config_text']) == json.loads(json.dumps(cfg))
-    assert (meta['name'], meta['commit']) == ('x', '1a2b3c4')
+    commit = git(root, 'rev-parse', '--short', 'HEAD')
+    assert (meta['name'], meta['commit']) == ('x', commit)
     assert {key: meta[key] for key in TERMS} == TERMS
 
 
@@ -261,24 +285,26 @@ def test_a_value_too_large_for_float16_is_refused(root, saved, tested):
 def test_an_entry_without_terms_is_refused(missing, root, saved, tested):
     kept = {k: v for k, v in TERMS.items() if k not in missing}
     write_zoo(root, entry('x', Metadata=kept))
-    text = refuse(root, saved, 'fill it in first', ValueError)
+    text = refuse(root, saved, 'Fill it in first', InputError)
     assert text.startswith(str(root / 'configs/oim/metafile.yml'))
     assert f'x has no {", ".join(missing)} in its Metadata' in text
 
 
 def test_a_config_without_an_entry_is_refused(root, saved, tested):
     write_zoo(root, entry('y', Metadata=TERMS))
-    refuse(root, saved, 'zoo://x: not one of the 1 names')
+    text = refuse(root, saved, 'no metafile of the zoo', InputError)
+    assert text.startswith(str(root / 'configs/oim/x.py'))
+    assert 'Add one to the metafile.yml beside the config' in text
 
 
 def test_the_entry_of_another_config_is_not_written_to(root, saved, tested):
     other = root / 'configs/kd/x.py'
     put(root, 'configs/kd/x.py', (root / 'configs/oim/x.py').read_bytes())
     torch.save(saved, root.parent / 'epoch_2.pth')
-    with pytest.raises(ValueError, match=f'oim/x.py, not of {other}'):
+    with pytest.raises(InputError, match=f'{other}: the entry x is of .*oim'):
         publish(
             *(str(other), str(root.parent / 'epoch_2.pth')),
-            *(root / 'weights', TRAINING),
+            *(root / 'weights', Training('HEAD', **TRAINING)),
             **dict(half=True, weights=True, table=False),
         )
     assert written(root) == []
@@ -318,8 +344,78 @@ def test_a_table_that_says_nothing_is_refused_with_its_weights(
 
 
 def test_a_log_that_is_not_there_is_refused(root, saved, tested):
-    training = Training('1a2b3c4', '1 core', 0.5, root / 'no.json')
-    refuse(root, saved, r'no\.json', FileNotFoundError, training=training)
+    missing = root / 'no.json'
+    refuse(root, saved, r'no\.json', FileNotFoundError, log=missing)
+
+
+@pytest.mark.parametrize('commit', ['1a2b3c4', 'HEAD+', '', 'HEAD^{tree}'])
+def test_an_unknown_commit_is_refused(commit, root, saved, tested):
+    refuse(root, saved, 'has no such commit', InputError, commit=commit)
+    assert tested == []
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'message'),
+    [
+        (
+            'model.roi_head.oim_head.loss_oim.momentum',
+            0.25,
+            'model.roi_head.oim_head.loss_oim.momentum: checkpoint 0.25, ',
+        ),
+        (
+            'train_dataloader.dataset.data_root',
+            'data/others',
+            "dataset.data_root: checkpoint 'others', config 'scenes'",
+        ),
+    ],
+)
+def test_weights_of_another_training_are_refused(
+    key, value, message, root, saved, tested
+):
+    cfg = Config.fromfile(root / 'configs/oim/x.py')
+    cfg.merge_from_dict({key: value})
+    saved['meta']['cfg'] = cfg.pretty_text
+    found = refuse(root, saved, 'was trained with another config')
+    assert message in found
+    assert tested == []
+
+
+def test_weights_of_other_people_are_refused(root, saved, tested):
+    meta = saved['meta']
+    names = [f'{name}x' for name in meta['dataset_meta']['identity_names']]
+    meta['dataset_meta'] = dict(meta['dataset_meta'], identity_names=names)
+    refuse(root, saved, 'other data: its identity_names are not those')
+    assert tested == []
+
+
+def test_how_it_was_tested_may_differ(root, saved, tested):
+    cfg = Config.fromfile(root / 'configs/oim/x.py')
+    cfg.model.test_cfg.rcnn.score_thr = 0.25
+    cfg.model.distiller.teacher = 'elsewhere.py'
+    cfg.work_dir = 'elsewhere'
+    saved['meta']['cfg'] = cfg.pretty_text
+    assert len(run(root, saved)) == 1
+
+
+def test_a_config_in_a_checkpoint_is_not_executed(root, saved, tested):
+    saved['meta']['cfg'] += f'\nx = open({str(root / "made")!r}, "w")\n'
+    refuse(root, saved, 'the config in its meta cannot be read')
+    assert not (root / 'made').exists()
+
+
+@pytest.mark.parametrize(
+    ('figures', 'message'),
+    [
+        ({'det/AP': 0.5, 'G10/mAP': 0.0}, 'G10/mAP of the test is 0'),
+        ({'det/AP': 0.0, 'G10/mAP': 0.5}, 'det/AP of the test is 0'),
+        ({'det/AP': 0.5}, 'has searched for nobody'),
+    ],
+)
+def test_a_network_that_finds_nothing_is_refused(
+    figures, message, root, saved, monkeypatch
+):
+    monkeypatch.setattr(publishing, 'run_test', lambda *_: figures)
+    refuse(root, saved, message)
 
 
 @pytest.mark.parametrize(
@@ -330,19 +426,18 @@ def test_a_log_that_is_not_there_is_refused(root, saved, tested):
         (['--table-only'], ['.pth']),
     ],
 )
-def test_the_tool_prints_what_it_has_written(
-    options, kinds, root, saved, tested, monkeypatch, capsys
+def test_the_command_prints_what_it_has_written(
+    options, kinds, root, saved, tested, command
 ):
     path = root.parent / 'epoch_2.pth'
     torch.save(saved, path)
-    command = [
-        *('publish_model.py', str(root / 'configs/oim/x.py'), str(path)),
-        *('--half', '--commit', '1a2b3c4', '--resources', '1 core'),
-        *('--hours', '0.5', '--out', str(root / 'weights'), *options),
-    ]
-    monkeypatch.setattr(sys, 'argv', command)
-    runpy.run_path(str(ROOT / 'tools/publish_model.py'), run_name='__main__')
-    paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    code, out, err = command(
+        *('publish', root / 'configs/oim/x.py', path),
+        *('--half', '--commit', 'HEAD', '--resources', '1 core'),
+        *('--hours', '0.5', '--out', root / 'weights', *options),
+    )
+    assert code == 0, err
+    paths = [Path(line) for line in out.splitlines()]
     assert [p.suffix for p in paths] == kinds
     assert sorted(p.name for p in paths) == written(root)
     hours = load_index(root).find('x').metadata['Training Time (hours)']

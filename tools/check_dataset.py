@@ -1,4 +1,4 @@
-"""``mmps check`` in a checkout: python tools/check_dataset.py --help."""
+"""The command ``mmps check``."""
 
 from mmps.commands import run_tool
 

@@ -1,64 +1,6 @@
-"""Write one HTML page on one or several test runs.
+"""The command ``mmps report``."""
 
-    python tools/test.py CONFIG CHECKPOINT --out run.json --dump run.npz
-    python tools/report.py run.json,run.npz --out report.html \\
-        --images data/cuhk-sysu/Image/SSM
-    python tools/report.py oim=a.json,a.npz,work_dirs/oim_r50 kd=b.npz \\
-        --out report.html
-
-A run is a result (.json), features (.npz) or both, and the work_dir of its
-training, joined by commas. Curves and pictures need the features, pictures
-the images too. The page holds all that it shows and asks for nothing else.
-"""
-
-import argparse
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('runs', nargs='+', metavar='[NAME=]FILE[,FILE...]')
-    parser.add_argument('--out', required=True, metavar='report.html')
-    parser.add_argument('--title', default='Person search')
-    parser.add_argument(
-        '--images', metavar='DIR', help='folder of the images, for pictures'
-    )
-    parser.add_argument(
-        '--protocol', help='of the pictures [the first of the features]'
-    )
-    parser.add_argument(
-        '--queries',
-        type=int,
-        default=4,
-        metavar='N',
-        help='pictures of the N worst and N best [%(default)s]',
-    )
-    parser.add_argument(
-        '--det-thr', type=float, default=0.5, help='[%(default)s]'
-    )
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    from mmps import __version__
-    from mmps.report.page import write_report
-    from mmps.report.runs import read_run
-
-    write_report(
-        [read_run(run, args.det_thr) for run in args.runs],
-        args.out,
-        title=args.title,
-        image_dir=args.images,
-        protocol=args.protocol,
-        num_each=args.queries,
-        det_thr=args.det_thr,
-        version=__version__,
-    )
-    print(f'wrote {args.out}')
-
+from mmps.commands import run_tool
 
 if __name__ == '__main__':
-    main()
+    run_tool('report')

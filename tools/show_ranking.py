@@ -1,53 +1,6 @@
-"""Draw the queries of a feature dump and what was ranked first.
+"""The command ``mmps ranking``."""
 
-    python tools/test.py CONFIG CHECKPOINT --dump features.npz
-    python tools/show_ranking.py features.npz data/cuhk-sysu/Image/SSM \\
-        --protocol G100 --out ranking.png
-"""
-
-import argparse
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('dump', help='written by tools/test.py --dump')
-    parser.add_argument('image_dir', help='folder of the images')
-    parser.add_argument('--protocol', required=True, help='such as G100')
-    parser.add_argument(
-        '--queries',
-        type=int,
-        default=6,
-        help='how many, spread evenly over the protocol [%(default)s]',
-    )
-    parser.add_argument(
-        '--top', type=int, default=8, help='detections a query [%(default)s]'
-    )
-    parser.add_argument(
-        '--det-thr', type=float, default=0.5, help='[%(default)s]'
-    )
-    parser.add_argument('--out', required=True, help='picture to write')
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    from mmps.evaluation.dump import read_dump
-    from mmps.visualization import save_ranking_sheet
-
-    save_ranking_sheet(
-        read_dump(args.dump),
-        args.image_dir,
-        args.out,
-        protocol=args.protocol,
-        num_queries=args.queries,
-        top=args.top,
-        det_thr=args.det_thr,
-    )
-    print(f'wrote {args.out}')
-
+from mmps.commands import run_tool
 
 if __name__ == '__main__':
-    main()
+    run_tool('ranking')

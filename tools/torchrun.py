@@ -1,8 +1,9 @@
-"""torchrun for tools/dist_train.sh: it ends as its processes did.
+"""torchrun for the dist_*.sh beside it: it ends as its processes did.
 
 When a signal stops training, torchrun itself ends with 1 and prints two
 tracebacks. Here the exit code is that of tools/train.py: 128 + the number of
-the signal. SIGUSR1, too, is handed on to the processes.
+the signal, or 2 after a mistake, which the process has explained. SIGUSR1,
+too, is handed on to the processes.
 """
 
 import signal
@@ -12,6 +13,7 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main
 
+MISTAKE = 2  # of mmps.commands
 STOPPED = {
     128 + signum for signum in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 }
@@ -31,6 +33,6 @@ if __name__ == '__main__':
     except ChildFailedError as error:
         codes = [failure.exitcode for failure in error.failures.values()]
         codes = {code if code >= 0 else 128 - code for code in codes}
-        if not codes <= STOPPED:
+        if not codes <= STOPPED | {MISTAKE}:
             raise
-        sys.exit(max(codes))
+        sys.exit(MISTAKE if MISTAKE in codes else max(codes))

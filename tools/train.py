@@ -1,4 +1,4 @@
-"""``mmps train`` in a checkout: python tools/train.py --help."""
+"""The command ``mmps train``."""
 
 from mmps.commands import run_tool
 

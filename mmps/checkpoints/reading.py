@@ -45,7 +45,12 @@ def load_checkpoint_file(path: str | Path, map_location=None) -> dict:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise CheckpointError(path, 'no such file')
+        raise CheckpointError(
+            path,
+            'no such file',
+            'Give the path of a checkpoint, or zoo://NAME; `mmps zoo list` '
+            'shows the names',
+        )
     check_integrity(path)
     if path.suffix == '.safetensors':
         checkpoint = _read_safetensors(path, map_location)

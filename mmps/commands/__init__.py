@@ -10,6 +10,7 @@ at once.
 """
 
 import argparse
+import difflib
 import importlib
 import os
 import signal
@@ -21,10 +22,45 @@ from pathlib import Path
 TRACEBACK = 'MMPS_TRACEBACK'
 #: Exit code of a mistake in what was given, as argparse has it.
 MISTAKE = 2
-#: Command -> one line of help, in the order of ``mmps --help``.
+#: Heading -> command -> one line of help, in the order of ``mmps --help``.
+GROUPS = {
+    'train and test': {
+        'train': 'train a config',
+        'test': 'test a checkpoint: search and detection, every protocol',
+        'zoo': 'list, download and verify released networks',
+    },
+    'look at results': {
+        'report': 'write one HTML page on one or several test runs',
+        'score': 'score a feature dump again, without the network',
+        'ranking': 'draw queries and what was ranked first',
+        'compare-runs': 'compare two test runs query by query',
+    },
+    'data sets': {
+        'check': 'check that a data set is complete and can be read',
+        'browse': 'draw what a network is fed',
+        'synthetic': 'make a synthetic data set',
+    },
+    'look at networks': {
+        'analyze': 'count parameters and operations, measure the speed',
+        'lut': 'read, compute and write lookup tables of identities',
+        'guidance': 'measure how much a network looks at its query',
+        'proposal-recall': 'measure how early the person is proposed',
+    },
+    'run experiments': {
+        'compare': 'train and test several configs with several seeds',
+        'sweep-lambda': 'draw search and detection against lambda_oim',
+        'campaign': 'train and test the networks of a plan',
+    },
+    'publish': {
+        'publish': 'make the files of a release and its entry in the zoo',
+        'results-table': 'update the tables of the zoo in all pages',
+    },
+}
+#: Command -> one line of help.
 COMMANDS = {
-    'train': 'train a config',
-    'check': 'check that a data set is complete and can be read',
+    command: line
+    for group in GROUPS.values()
+    for command, line in group.items()
 }
 #: What a mistake of the user can raise; the rest is a bug and keeps its
 #: traceback.
@@ -46,15 +82,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog='mmps',
+        usage='mmps COMMAND [argument ...]',
         description='Person search on MMDetection.',
-        epilog='mmps COMMAND --help explains a command.\n\n'
-        + '\n'.join(f'  {name:<16} {line}' for name, line in COMMANDS.items()),
+        epilog=overview(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--version', action='store_true')
     parser.add_argument(
-        'command', nargs='?', metavar='COMMAND', choices=COMMANDS
+        '--version', action='store_true', help='print the version and exit'
     )
+    parser.add_argument('command', nargs='?', help=argparse.SUPPRESS)
     args = parser.parse_args(arguments[:1])
     if args.version:
         from mmps import __version__
@@ -64,7 +100,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command is None:
         parser.print_help()
         return 0
+    if args.command not in COMMANDS:
+        close = difflib.get_close_matches(args.command, COMMANDS, 1, 0.5)
+        hint = f'Did you mean {close[0]}? ' if close else ''
+        print(
+            f'mmps: there is no command {args.command!r}. {hint}'
+            '`mmps --help` lists all commands',
+            file=sys.stderr,
+        )
+        return MISTAKE
     return run_command(args.command, arguments[1:], f'mmps {args.command}')
+
+
+def overview() -> str:
+    """All commands with a line of help each, by group."""
+    lines = []
+    for title, group in GROUPS.items():
+        lines.append(f'{title}:')
+        lines += [f'  {name:<16} {line}' for name, line in group.items()]
+        lines.append('')
+    lines += [
+        '`mmps COMMAND --help` explains a command. A config is a path or the',
+        'name of a config of mmps, such as oim_r50.',
+    ]
+    return '\n'.join(lines)
 
 
 def run_tool(command: str) -> None:
@@ -98,13 +157,17 @@ def run_command(command: str, argv: Sequence[str], prog: str) -> int:
     parser.add_argument(
         '--traceback',
         action='store_true',
-        default=bool(os.environ.get(TRACEBACK)),
         help='after a mistake, show where in the code it was noticed '
         f'(or set {TRACEBACK}=1)',
     )
-    args = parser.parse_args(argv)
+    # taken out here, since it may also stand behind a subcommand
+    words = [word for word in argv if word != '--traceback']
+    traceback = len(words) < len(argv) or bool(os.environ.get(TRACEBACK))
+    args = parser.parse_args(words)
     try:
-        return module.run(args) or 0
+        code = module.run(args) or 0
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:  # `mmps zoo list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
@@ -112,26 +175,9 @@ def run_command(command: str, argv: Sequence[str], prog: str) -> int:
         print(f'{prog}: interrupted', file=sys.stderr)
         return 128 + signal.SIGINT
     except _MISTAKES as error:
-        if args.traceback:
+        if traceback:
             raise
+        from .messages import describe
+
         print(f'{prog}: {describe(error)}', file=sys.stderr)
         return MISTAKE
-
-
-def describe(error: Exception) -> str:
-    """Text of an error for people: what, and how to see more.
-
-    Args:
-        error: An ``InputError`` says all there is to say; others do not name
-            what was given, so the way to the traceback is added.
-    """
-    from mmps.errors import InputError
-
-    if isinstance(error, InputError):
-        return str(error)
-    if isinstance(error, OSError) and error.filename is not None:
-        return f'{error.filename}: {error.strerror}'
-    text = str(error) or type(error).__name__
-    if isinstance(error, KeyError):
-        text = f'key {text} is missing'
-    return f'{text}\n(--traceback shows where this was noticed)'

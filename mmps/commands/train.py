@@ -1,20 +1,22 @@
 """Train a config.
 
-mmps train configs/oim/oim_r50.py
+mmps train oim_r50
 mmps train configs/oim/oim_r50.py --resume
 
 Ctrl-C, SIGTERM and SIGUSR1 end the running iteration and save; --resume goes
 on from there, bit for bit. Exit codes: 130, 143, 138. A second one ends at
-once.
+once. On several GPUs: tools/dist_train.sh CONFIG GPUS [options].
 """
 
 import argparse
 import signal
 
+from .arguments import add_cfg_options, add_config, add_launcher, at_least
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What may be given."""
-    parser.add_argument('config', help='config file')
+    add_config(parser)
     parser.add_argument(
         '--work-dir', help='logs and checkpoints [work_dirs/<config name>]'
     )
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--accumulate',
-        type=int,
+        type=at_least(1),
         default=1,
         metavar='N',
         help='update once in N iterations: N times the batch in the memory '
@@ -47,21 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='scale the learning rate with the number of images per update',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='override the config: train_cfg.max_epochs=2 ...',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='how several processes were started',
-    )
-    # what older versions of torch.distributed.launch pass on
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    add_cfg_options(parser)
+    add_launcher(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -216,7 +216,7 @@ def check_image(image: dict) -> str | None:
     try:
         ClipPeople().transform(LoadScene().transform(dict(image)))
     except DatasetError as error:
-        return str(error)
+        return f'{error.file}: {error.problem}'
     return None
 
 

@@ -129,18 +129,43 @@ def is_before_image(xywh: Sequence[float]) -> bool:
     return x + width <= 0 or y + height <= 0
 
 
+#: Name of a folder -> how `mmps synthetic` makes it, of the configs' data.
+_SYNTHETIC = {
+    'synth-tiny': '--size tiny --seed 0',
+    'synth-small': '--size small --seed 0',
+    'synth-others': '--size small --seed 1',
+    'synth-crowded': '--size small --scenes crowded --seed 0',
+}
+
+
 def check_root(root: str | Path, *folders: str) -> Path:
     """Return ``root`` as a path if it holds the folders of a layout."""
     if not root:
         raise DatasetError('data_root', 'is empty', 'name the data set')
-    for path in (Path(root), *(Path(root, name) for name in folders)):
+    root = Path(root)
+    if not root.is_dir():
+        raise DatasetError(root, 'no such folder', _how_to_get(root))
+    for path in (root / name for name in folders):
         if not path.is_dir():
             raise DatasetError(
                 path,
                 'no such folder',
                 'data_root is the folder that docs/datasets.md calls root',
             )
-    return Path(root)
+    return root
+
+
+def _how_to_get(root: Path) -> str:
+    """How a data set gets into a folder."""
+    if root.name in _SYNTHETIC:
+        return (
+            'make it: mmps synthetic --layout cuhk-sysu '
+            f'{_SYNTHETIC[root.name]} --out {root}'
+        )
+    return (
+        'docs/datasets.md says how to get a data set and how to lay it out. '
+        'If you have it elsewhere, link it here or override data_root'
+    )
 
 
 def check_split(split: str) -> None:

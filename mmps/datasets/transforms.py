@@ -55,10 +55,11 @@ class LoadScene(LoadImageFromFile):
                 path, 'no such image', 'is the data set complete?'
             ) from None
         except Exception as error:  # cv2 and file backends raise many types
+            reason = str(error).removesuffix(f': {path}')
             raise DatasetError(
                 path,
-                f'is no image that can be read ({error})',
-                'tools/check_dataset.py --images finds all such files',
+                f'is no image that can be read ({reason})',
+                '`mmps check ROOT --images` finds all such files',
             ) from error
 
 

@@ -36,7 +36,7 @@ class FrozenLUTHook(Hook):
 
     Args:
         teacher: Path or address of a training checkpoint or of a table file
-            of ``tools/lut.py``; ``zoo://NAME`` for a released table.
+            of ``mmps lut``; ``zoo://NAME`` for a released table.
         trust_order: Whether a table without identity names may be used as it
             is: row r is then taken to be identity r of the training set.
     """

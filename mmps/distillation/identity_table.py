@@ -261,8 +261,8 @@ def _from_weights(state: dict, source) -> tuple[Tensor, list[str] | None]:
             f'one is needed: these are the weights of {kind}'
             if not keys
             else f'has {len(keys)} lookup tables, one is needed: {keys}',
-            'Take an OIM or QEEPS teacher, a table file of tools/lut.py '
-            'extract, or compute one from any embedding: tools/lut.py compute',
+            'Take an OIM or QEEPS teacher, a table file of `mmps lut '
+            'extract`, or compute one from any embedding: `mmps lut compute`',
         )
     (key,) = keys
     return state[key], identity_names(state)

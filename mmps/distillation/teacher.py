@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from mmps.checkpoints import CheckpointError, fill_weights, read_weights
 from mmps.checkpoints.fit import training_only
+from mmps.configs import find_config
+from mmps.errors import InputError
 from mmps.fingerprint import fingerprint
 from mmps.models.person_search_rpn_head import per_anchor
 from mmps.plain_model import plain_model
@@ -109,20 +111,20 @@ def teacher_config(teacher: str | ConfigType) -> ConfigType:
     """Config of the teacher's model, without a distiller of its own.
 
     Args:
-        teacher: Path of a config file, from the working folder; or the model
+        teacher: Path of a config, or the name of one of mmps; or the model
             itself.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        InputError: There is no such config.
         ValueError: The model has no RPN.
     """
     if isinstance(teacher, str | Path):
-        if not Path(teacher).is_file():
-            raise FileNotFoundError(
-                f'{teacher}: no such config; model.distiller.teacher is the '
-                f'path of one, from the working folder ({Path.cwd()})'
-            )
-        teacher = Config.fromfile(teacher).get('model', {})
+        try:
+            path = find_config(teacher)
+        except InputError as error:
+            name = f'model.distiller.teacher={teacher}'
+            raise InputError(name, error.problem, error.hint) from None
+        teacher = Config.fromfile(path).get('model', {})
     config = Config(dict(model=plain_model(teacher))).model
     if 'rpn_head' not in config:
         raise ValueError(
@@ -160,7 +162,7 @@ def load_teacher(config: ConfigType, checkpoint: str) -> Teacher:
             error.problem,
             f'{error.hint}. '.lstrip('. ')
             + 'model.distiller.checkpoint names this file: the trained '
-            'teacher (tools/train.py with the config of model.distiller.'
+            'teacher (`mmps train` with the config of model.distiller.'
             'teacher makes one)',
         ) from error
     fill_weights(model, weights, checkpoint)

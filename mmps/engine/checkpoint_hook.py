@@ -48,7 +48,7 @@ class SafeCheckpointHook(CheckpointHook):
         if fixed & set(kwargs):
             raise ValueError(
                 f'{sorted(fixed & set(kwargs))} cannot be set: checkpoints '
-                'are written to local disk; tools/zoo.py publishes them'
+                'are written to local disk; `mmps publish` publishes them'
             )
         super().__init__(
             max_keep_ckpts=max_keep_ckpts,

@@ -2,13 +2,16 @@
 
 import datetime
 import gc
+import logging
 import os
 import subprocess
+import traceback
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import torch
 import torch.distributed as dist
+from mmengine.logging import MMLogger
 
 from .interruption import Interrupted
 
@@ -35,11 +38,27 @@ def launched(cfg, run: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         result = run(*args, **kwargs)
     except Interrupted:
         raise  # all ranks go, and the process group with them
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, Exception):
+            _log_traceback()
         finish(failed=True)
         raise
     finish()
     return result
+
+
+def _log_traceback() -> None:
+    """Write the traceback to the log file; the terminal gets the message."""
+    if not MMLogger._instance_dict:  # no run has begun, there is no file
+        return
+    logger = MMLogger.get_current_instance()
+    text = traceback.format_exc()
+    record = logger.makeRecord(
+        logger.name, logging.ERROR, __file__, 0, text, (), None, 'launched'
+    )
+    for handler in logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(record)
 
 
 def prepare_launcher(cfg) -> None:

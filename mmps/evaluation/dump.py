@@ -26,7 +26,7 @@ from .search_arrays import (
     queries_to_arrays,
 )
 
-DUMP = Kind('mmps features', 1, 'feature dump', 'PersonSearchMetric(dump=...)')
+DUMP = Kind('mmps features', 1, 'feature dump', '`mmps test --dump`')
 
 
 def write_dump(

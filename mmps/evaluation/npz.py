@@ -71,6 +71,9 @@ def read_npz(
     try:
         # opened here: np.load leaves a damaged file open
         with Path(path).open('rb') as raw:
+            if not zipfile.is_zipfile(raw):
+                raise ValueError('it is no .npz file, or was cut short')
+            raw.seek(0)
             file = np.load(raw, allow_pickle=False)
             return parse(file, _read_meta(file, kind))
     except (
@@ -83,8 +86,11 @@ def read_npz(
         NotImplementedError,
         zipfile.BadZipFile,
     ) as error:
+        reason = str(error)
+        if 'pickle' in reason:  # NumPy's advice is to load it unsafely
+            reason = 'it holds Python objects, which are never loaded'
         raise ValueError(
-            f'{path}: not a readable {kind.noun} ({error}); write it again '
+            f'{path}: not a readable {kind.noun} ({reason}); write it again '
             f'with {kind.maker}'
         ) from error
 

@@ -147,8 +147,8 @@ def read_per_query(path: str | os.PathLike) -> list[QueryLine]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f'{path}: no such file; --per-query of tools/test.py and '
-            'tools/score.py writes one'
+            f'{path}: no such file; --per-query of `mmps test` and `mmps '
+            'score` writes one'
         )
     text = path.read_text(encoding='utf-8')
     try:

@@ -46,9 +46,9 @@ class PersonSearchMetric(BaseMetric):
             '+cbgm-sum'; see ``docs/evaluation.md``.
         detected_query: Add rows '+detected-query', where the query is the
             detection on its box.
-        dump: Write the features to this file (``tools/score.py`` reads it).
+        dump: Write the features to this file (``mmps score`` reads it).
         per_query: Write what each query found to this file, .csv or .json
-            (``tools/compare_runs.py`` compares two of them).
+            (``mmps compare-runs`` compares two of them).
         collect_device: 'cpu' or 'gpu': how mmengine gathers results of several
             processes.
         collect_dir: Shared folder for the gathering on 'cpu'; None for a

@@ -5,7 +5,7 @@ Symbols used in this file:
     m   people that were looked for, each in one image
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,3 +114,23 @@ def recall_at(ranks: Sequence[int], tops: Iterable[int]) -> dict[int, float]:
     """
     ranks = np.asarray(ranks)
     return {top: float(((ranks > 0) & (ranks <= top)).mean()) for top in tops}
+
+
+def recalls_of(
+    cases: Sequence[Case], tops: Sequence[int]
+) -> dict[str, dict[int, float]]:
+    """``recall_at`` of the RPN alone, and with the QRPN, by name."""
+    return {
+        'RPN': recall_at([case.rpn_rank for case in cases], tops),
+        'RPN + QRPN': recall_at([case.guided_rank for case in cases], tops),
+    }
+
+
+def describe_recalls(recalls: Mapping[str, Mapping[int, float]]) -> str:
+    """Text for a terminal, in percent: a line for each way to propose."""
+    tops = next(iter(recalls.values()))
+    lines = ['k'.rjust(16) + ''.join(f'{k:8}' for k in tops)]
+    for name, recall in recalls.items():
+        cells = ''.join(f'{100 * value:8.1f}' for value in recall.values())
+        lines.append(name.rjust(16) + cells)
+    return '\n'.join(lines)

@@ -5,10 +5,12 @@ often this number, sometimes twice it. Counted are convolutions and products of
 matrices, as torch counts them.
 """
 
+import json
+import os
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 
 import torch
 from mmdet.registry import MODELS
@@ -18,6 +20,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmps.atomic_files import write_text
 from mmps.plain_model import plain_model
 
 #: Parts that a table has a line for, if the network has them.
@@ -308,3 +311,11 @@ def _cell(
         return '-'
     text = f'{value / unit:.{digits}f}'
     return f'{text} ({100 * value / base:.0f} %)' if base else text
+
+
+def write_analysis(
+    analyses: Mapping[str, Analysis], path: str | os.PathLike
+) -> None:
+    """Write all numbers as JSON."""
+    content = {name: asdict(analysis) for name, analysis in analyses.items()}
+    write_text(path, json.dumps(content, indent=1) + '\n')

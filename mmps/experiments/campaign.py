@@ -55,7 +55,7 @@ from mmps.zoo import is_address
 from .children import CHILDREN, STOPPED
 from .tables import differences_table, table
 
-TOOLS = Path(__file__).parents[2] / 'tools'
+_ROOT = Path(__file__).parents[2]
 _TEACHER = 'custom_hooks.0.teacher'
 #: A run whose weights stand in an option.
 _NAMED = re.compile(r'{(\w+)}')
@@ -317,7 +317,7 @@ class Campaign:
         options = [o for o in run.options if not _NAMED.search(o)]
         options += run.test_options
         call(
-            'test.py',
+            'test',
             folder,
             run.config,
             str(weights),
@@ -370,7 +370,7 @@ class Campaign:
                 options.append(f'{_TEACHER}={teacher}')
             begin = time.time()
             call(
-                'train.py',
+                'train',
                 folder,
                 run.config,
                 '--resume',
@@ -403,34 +403,34 @@ def _random_table(teacher: Path | str, folder: Path, seed: int) -> Path:
     return path
 
 
-def call(tool: str, work: Path, *arguments: str) -> None:
-    """Run a tool; its output goes to a file in the folder of the run.
+def call(command: str, work: Path, *arguments: str) -> None:
+    """Run ``mmps COMMAND``; its output goes to a file in the run's folder.
 
     Raises:
         SystemExit: It failed; the message names the file. Or a signal stopped
             it: with its exit code.
     """
     work.mkdir(parents=True, exist_ok=True)
-    log = work / f'{tool}.log'
-    command = [sys.executable, str(TOOLS / tool), *arguments]
-    command += ['--work-dir', str(work)]
+    log = work / f'{command}.log'
+    program = [sys.executable, '-m', 'mmps', command, *arguments]
+    program += ['--work-dir', str(work)]
     with log.open('w') as file:
-        code = CHILDREN.run(command, stdout=file, stderr=subprocess.STDOUT)
+        code = CHILDREN.run(program, stdout=file, stderr=subprocess.STDOUT)
     if code in STOPPED:
         print(
-            f'{tool} was stopped by {STOPPED[code]} ({log}); the same command '
-            'again goes on',
+            f'mmps {command} was stopped by {STOPPED[code]} ({log}); the same '
+            'command again goes on',
             file=sys.stderr,
         )
         raise SystemExit(code)
     if code:
-        raise SystemExit(f'{tool} failed, see {log}')
+        raise SystemExit(f'mmps {command} failed, see {log}')
 
 
 def commit() -> str | None:
     """The commit of the code, with a '+' if files were changed; None without
     git."""
-    git = ('git', '-C', str(TOOLS.parent))
+    git = ('git', '-C', str(_ROOT))
     try:
         head, changed = (
             subprocess.run(

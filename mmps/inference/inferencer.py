@@ -27,7 +27,7 @@ class PersonSearchInferencer:
     """Finds the person of a box in other pictures.
 
     Pictures go through the test pipeline of the config, so that boxes and
-    embeddings are those of ``tools/test.py``. A query-guided network (QEEPS)
+    embeddings are those of ``mmps test``. A query-guided network (QEEPS)
     looks at each gallery picture together with the query; what it keeps of
     gallery pictures serves the next query.
 

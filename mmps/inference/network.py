@@ -1,7 +1,6 @@
 """A trained network with its test pipeline, ready for single pictures."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
 from mmps.checkpoints import fill_weights, read_weights
+from mmps.configs import find_config
 from mmps.datasets.transforms import clip
 from mmps.fingerprint import fingerprint
 from mmps.plain_model import plain_model
@@ -28,14 +28,14 @@ class Network:
     """Preprocesses pictures as a test does, and runs the network on them.
 
     Args:
-        model: 'zoo://NAME', or the path of a config. A config is never taken
-            out of a checkpoint: configs are programs.
+        model: 'zoo://NAME', or a config: a path, or the name of one of mmps.
+            A config is never taken out of a checkpoint: configs are programs.
         weights: Path or address of a checkpoint; those of the zoo for None.
         device: 'cpu', 'cuda', 'cuda:1', ...; a GPU if there is one for None.
 
     Raises:
         CheckpointError: Weights are missing, damaged or of another network.
-        FileNotFoundError: No such config.
+        InputError: No such config.
         ValueError: No weights, no test pipeline, no embeddings, or no such
             device.
     """
@@ -141,16 +141,13 @@ def _resolve(model: str, weights: str | None) -> tuple[str, str]:
     if is_address(model):
         config, released = resolve(str(model))
         return str(config), str(weights or released)
-    if not Path(model).is_file():
-        raise FileNotFoundError(
-            f'{model}: no such config; give the path of one, or zoo://NAME'
-        )
+    config = find_config(model)
     if weights is None:
         raise ValueError(
             f'{model} is a config and needs weights: give the path of a '
             'checkpoint, or zoo://NAME for both'
         )
-    return str(model), str(weights)
+    return str(config), str(weights)
 
 
 def _test_pipeline(cfg: Config) -> list[dict]:

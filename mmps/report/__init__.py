@@ -1,1 +1,1 @@
-"""One page on one or several runs (``tools/report.py``)."""
+"""One page on one or several runs (``mmps report``)."""

@@ -69,7 +69,7 @@ def write_report(
     for run in runs:
         if run.features is None:
             notes.append(
-                f'{run.name}: no features were given (tools/test.py --dump), '
+                f'{run.name}: no features were given (mmps test --dump), '
                 'so there are neither curves nor pictures of it.'
             )
         elif run.features.protocols:

@@ -55,20 +55,20 @@ def read_run(text: str, det_thr: float = 0.5) -> Run:
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(
-                f'{path}: no such file; tools/test.py --out and --dump write '
+                f'{path}: no such file; `mmps test --out --dump` writes '
                 'results and features'
             )
         kind = 'work_dir' if path.is_dir() else path.suffix
         if kind not in ('.json', '.npz', 'work_dir') or kind in by_kind:
             raise ValueError(
-                f'{path}: a run has one .json (tools/test.py --out), one .npz '
+                f'{path}: a run has one .json (`mmps test --out`), one .npz '
                 f'(--dump) and one work_dir at most, got {files!r}'
             )
         by_kind[kind] = path
     if not set(by_kind) & {'.json', '.npz'}:
         raise ValueError(
             f'{text!r} names no result (.json) and no features (.npz); '
-            'tools/test.py --out and --dump write them'
+            '`mmps test --out --dump` writes them'
         )
     features = read_dump(by_kind['.npz']) if '.npz' in by_kind else None
     result = {}
@@ -124,7 +124,7 @@ def read_result(path: Path) -> dict[str, float]:
     if not numbers or not result:
         raise ValueError(
             f"{path}: not a result; expected numbers named '<row>/<figure>', "
-            'as tools/test.py --out writes them'
+            'as `mmps test --out` writes them'
         )
     return result
 

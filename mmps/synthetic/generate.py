@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from mmps.errors import InputError
 from mmps.structures import UNLABELED
 
 from . import plan_cuhk_sysu, plan_prw, write_cuhk_sysu, write_prw
@@ -41,7 +42,7 @@ LAYOUTS = tuple(_LAYOUTS)
 SIZES = ('tiny', 'small', 'large')
 
 
-class ExistsError(Exception):
+class ExistsError(InputError):
     """The folder holds something else, which is not overwritten."""
 
 
@@ -181,8 +182,10 @@ def _is_there(out: Path, recipe: dict) -> bool:
     marker = out / MARKER
     if not marker.is_file():
         raise ExistsError(
-            f'{out} exists and holds no {MARKER}: it is not a whole synthetic '
-            'data set; name another folder or remove it'
+            out,
+            f'exists and holds no {MARKER}: it is not a whole synthetic data '
+            'set',
+            'Name another folder or remove it',
         )
     found = json.loads(marker.read_text())
     found.pop('counts', None)
@@ -197,8 +200,9 @@ def _is_there(out: Path, recipe: dict) -> bool:
         if found.get(key) != recipe.get(key)
     )
     raise ExistsError(
-        f'{out} holds another synthetic data set: {other}; name another '
-        'folder or remove it'
+        out,
+        f'holds another synthetic data set: {other}',
+        'Name another folder or remove it',
     )
 
 

@@ -1,7 +1,9 @@
 """Bring released files: from mirrors, verified, into the cache.
 
 ``$MMPS_ZOO_URL`` names mirrors, http, https or file, with blanks between
-them; they are asked in turn, then the repository's own files.
+them; they are asked in turn, then the repository's own files. An installed
+package asks the addresses last that it was built with: ``$MMPS_ZOO_URL`` of
+its build, in the file ``zoo_url`` beside its index.
 """
 
 import os
@@ -16,6 +18,8 @@ from .errors import ZooError
 from .index import Entry, Index, ReleasedFile, load_index
 
 _SCHEME = 'zoo://'
+#: File with the addresses that a package was built with.
+_BUILT_IN = 'zoo_url'
 
 
 def is_address(source: object) -> bool:
@@ -27,20 +31,31 @@ def mirrors(root: Path) -> list[str]:
     """Addresses below which the files of the zoo may be, best first.
 
     Args:
-        root: Folder of the index; its files are the last mirror.
+        root: Folder of the index; its files are a mirror, too.
+
+    Raises:
+        ZooError: One is no address.
     """
-    named = os.environ.get('MMPS_ZOO_URL', '').split()
-    for address in named:
+    named = os.environ.get('MMPS_ZOO_URL', '')
+    file = root / _BUILT_IN
+    built_in = file.read_text() if file.is_file() else ''
+    return [
+        *_addresses(named, 'MMPS_ZOO_URL'),
+        root.resolve().as_uri(),
+        *_addresses(built_in, file),
+    ]
+
+
+def _addresses(text: str, source: str | Path) -> list[str]:
+    """Addresses with blanks between them, as mirrors are given."""
+    for address in text.split():
         if not address.startswith(('http://', 'https://', 'file://')):
             raise ZooError(
-                'MMPS_ZOO_URL',
+                source,
                 f'{address!r} is no http, https or file address',
                 'For a folder: MMPS_ZOO_URL=file:///path/of/folder',
             )
-    return [
-        *(address.rstrip('/') for address in named),
-        root.resolve().as_uri(),
-    ]
+    return [address.rstrip('/') for address in text.split()]
 
 
 def fetch_file(file: ReleasedFile, index: Index) -> Path:
@@ -54,7 +69,7 @@ def fetch_file(file: ReleasedFile, index: Index) -> Path:
         CheckpointError: No mirror has it intact (says what each answered),
             or the cache cannot be written.
     """
-    refused = []
+    refused, own = [], index.root.resolve().as_uri()
     for address in mirrors(index.root):
         url = f'{address}/{file.path}'
         try:
@@ -65,7 +80,8 @@ def fetch_file(file: ReleasedFile, index: Index) -> Path:
             if error.file != url:  # the cache is to blame, not the mirror
                 raise
             refused.append(f'{url}: {error.problem}')
-            print_log(refused[-1], logger='current')
+            if address != own:  # few clones have all files
+                print_log(refused[-1], logger='current')
     raise CheckpointError(
         file.path,
         '\n  '.join(['no mirror has it', *refused]),

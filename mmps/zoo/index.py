@@ -111,7 +111,7 @@ class Index:
             raise CheckpointError(
                 f'zoo://{name}',
                 f'not one of the {len(self.entries)} names of the zoo',
-                f'{hint}`python tools/zoo.py list` shows all',
+                f'{hint}`mmps zoo list --all` shows all',
             )
         return self.entries[name]
 

@@ -3,28 +3,38 @@
 import textwrap
 
 from .index import Entry, Index, ReleasedFile
+from .tables import SHOWN
 
 _WIDTH = 79
+_HEAD = (
+    *('name', 'data', 'AP', 'recall'),
+    *('protocol', 'mAP', 'top-1', 'MB', 'table'),
+)
+_NUMBERS = ('AP', 'recall', 'mAP', 'top-1', 'MB')
 
 
 def overview(index: Index, released: bool = False) -> str:
-    """One line per entry.
+    """A table: a line of headings, then one line per entry.
+
+    Figures are in percent; those of the search are of one protocol, G100 or
+    the first one.
 
     Args:
         index: All entries of the zoo.
-        released: Leave out those without weights.
+        released: Leave out those without weights and table.
     """
-    lines = []
+    lines = [_HEAD]
     for entry in index.entries.values():
-        if released and entry.weights is None:
-            continue
-        size = 'not released'
-        if entry.weights is not None:
-            size = f'{entry.weights.size / 1e6:.1f} MB'
-        if entry.table is not None:
-            size += ', table'
-        lines.append(f'{entry.name:28} {_headline(entry):32} {size}')
-    return '\n'.join(lines)
+        if not released or entry.weights or entry.table:
+            lines.append(_line(entry))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return '\n'.join(
+        '  '.join(
+            cell.rjust(width) if name in _NUMBERS else cell.ljust(width)
+            for name, cell, width in zip(_HEAD, line, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    )
 
 
 def details(entry: Entry, index: Index) -> str:
@@ -57,13 +67,25 @@ def details(entry: Entry, index: Index) -> str:
     return '\n'.join(lines)
 
 
-def _headline(entry: Entry) -> str:
-    """The first figures of an entry."""
-    for data, metrics in entry.results.items():
-        if metrics:
-            figures = ' / '.join(str(v) for v in list(metrics.values())[:2])
-            return f'{data}: {figures}'
-    return 'not run'
+def _line(entry: Entry) -> tuple[str, ...]:
+    """Cells of an entry, as many as ``_HEAD`` has."""
+    data = str(entry.metadata.get('Training Data', '-'))
+    boxes = entry.results.get(data, {})
+    searches = {
+        name.removeprefix(f'{data}, '): metrics
+        for name, metrics in entry.results.items()
+        if 'mAP' in metrics
+    }
+    shown = [name for name in SHOWN if name in searches] or list(searches)
+    search = searches[shown[0]] if shown else {}
+    figures = (
+        *(boxes.get('AP', '-'), boxes.get('recall', '-')),
+        shown[0] if shown else '-',
+        *(search.get('mAP', '-'), search.get('top-1', '-')),
+    )
+    size = f'{entry.weights.size / 1e6:.1f}' if entry.weights else '-'
+    table = 'yes' if entry.table else '-'
+    return (entry.name, data, *map(str, figures), size, table)
 
 
 def _file(what: str, file: ReleasedFile | None, entry: Entry) -> list[str]:

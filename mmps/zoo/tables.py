@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from mmps.atomic_files import write_text
+
 from .errors import ZooError
 from .index import Entry, Index
 
@@ -35,7 +37,7 @@ _HEAD = (
     'weights',
 )
 #: Of several protocols this one is shown.
-_SHOWN = ('G100', 'mini', 'regular')
+SHOWN = ('G100', 'mini', 'regular')
 
 
 def pages(root: Path) -> Iterator[Path]:
@@ -43,6 +45,26 @@ def pages(root: Path) -> Iterator[Path]:
     yield root / 'README.md'
     yield from sorted((root / 'docs').glob('*.md'))
     yield from sorted((root / 'configs').glob('*/README.md'))
+
+
+def update_pages(index: Index, write: bool = True) -> list[str]:
+    """Make the tables of all pages anew.
+
+    Args:
+        index: Entries that the tables are made of.
+        write: False only looks.
+
+    Returns:
+        Pages, below the root of the index, whose tables were out of date.
+    """
+    changed = []
+    for page in pages(index.root):
+        text = fill(page, index)
+        if text != page.read_text():
+            changed.append(str(page.relative_to(index.root)))
+            if write:
+                write_text(page, text)
+    return changed
 
 
 def fill(page: Path, index: Index) -> str:
@@ -133,7 +155,7 @@ def _search(results: Mapping[str, Mapping[str, float]]) -> str:
     }
     if not found:
         return '-'
-    usual = [protocol for protocol in _SHOWN if protocol in found]
+    usual = [protocol for protocol in SHOWN if protocol in found]
     protocol = usual[0] if usual else next(iter(found))
     metrics = found[protocol]
     shown = f'{metrics["mAP"]} / {metrics["top-1"]}'

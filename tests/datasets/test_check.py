@@ -1,7 +1,4 @@
 import json
-import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,8 +17,6 @@ from .layouts import (
     write_cuhk,
     write_prw,
 )
-
-TOOL = Path(__file__).parents[2] / 'tools/check_dataset.py'
 
 #: Counted by hand in layouts.py.
 CUHK_COUNTS = {
@@ -236,54 +231,22 @@ def test_a_broken_marker(tmp_path):
             check_dataset(root)
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the tool in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments):
-        monkeypatch.setattr('sys.argv', [str(TOOL), *map(str, arguments)])
-        code = runpy.run_path(str(TOOL))['main']()
-        return code, *capsys.readouterr()
-
-    return run
-
-
-def test_the_tool_says_what_differs_and_exits_with_1(tmp_path, run):
+def test_the_command_says_what_differs_and_exits_with_1(tmp_path, command):
     root = write_cuhk(tmp_path / 'c')
     mark(root, dict(CUHK_COUNTS, **{'images/train': len(PEOPLE)}))
-    code, out, _ = run(root, '--images', '--jobs', 2)
+    code, out, _ = command('check', root, '--images', '--jobs', 2)
     assert code == 1
     assert 'layout: cuhk-sysu' in out
     line = f'{"images/train":<32}{6:>12}{3:>12}  differs'
     assert line in out.splitlines()
     assert out.splitlines()[-1] == 'NOT as expected, see above'
     mark(root, CUHK_COUNTS)
-    code, out, _ = run(root)
+    code, out, _ = command('check', root)
     assert code == 0
     assert out.splitlines()[-1] == 'complete'
 
 
-def test_the_tool_explains_a_wrong_root(tmp_path, run):
-    code, _, err = run(tmp_path / 'nothing')
-    assert code == 1
-    assert 'nothing: no such folder' in err
-
-
-def test_help_comes_without_heavy_imports():
-    code = (
-        'import runpy, sys; sys.argv[1:] = ["--help"]\n'
-        'try: runpy.run_path(sys.argv[0], run_name="__main__")\n'
-        'except SystemExit: assert not {"torch", "mmps"} & {*sys.modules}'
-    )
-    done = subprocess.run(
-        [
-            sys.executable,
-            '-c',
-            f'import sys; sys.argv[0] = {str(TOOL)!r};' + code,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert '--layout' in done.stdout
+def test_the_command_explains_a_wrong_root(tmp_path, command):
+    code, out, err = command('check', tmp_path / 'nothing')
+    assert (code, out) == (2, '')
+    assert 'nothing: no such folder; docs/datasets.md says how to get' in err

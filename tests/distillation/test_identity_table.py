@@ -1,8 +1,6 @@
 import hashlib
 import math
-import runpy
-import sys
-from pathlib import Path
+import re
 
 import pytest
 import torch
@@ -14,7 +12,6 @@ from mmps.distillation.identity_table import describe
 from mmps.models import OIMLoss
 from tests.zoo import small as zoo
 
-ROOT = Path(__file__).parents[2]
 KEY = 'roi_head.oim_head.loss_oim.'
 NAMES = ('p7', 'p3', 'é 9', 'p1')
 
@@ -151,7 +148,7 @@ class TestRefusing:
     )
     def test_weights_without_a_table(self, key, kind, tmp_path):
         content = dict(state_dict={key: torch.ones(2, 2)})
-        match = f'has 0 lookup tables .* of {kind}.*tools/lut.py compute'
+        match = f'has 0 lookup tables .* of {kind}.*mmps lut compute'
         self.refuse(tmp_path / 'x.pth', content, match)
 
     def test_two_tables(self, tmp_path):
@@ -407,13 +404,13 @@ class TestDescription:
 
 class TestTool:
     @pytest.fixture
-    def tool(self, monkeypatch, capsys):
-        """Runs tools/lut.py here; returns what it printed."""
+    def tool(self, command):
+        """Runs ``mmps lut``; returns what it printed."""
 
         def run(*arguments):
-            monkeypatch.setattr(sys, 'argv', ['lut.py', *map(str, arguments)])
-            runpy.run_path(str(ROOT / 'tools/lut.py'), run_name='__main__')
-            return capsys.readouterr().out
+            code, out, err = command('lut', *arguments)
+            assert code == 0, err
+            return out
 
         return run
 
@@ -456,10 +453,12 @@ class TestTool:
         for one in (other, read_table(source).normalised()):
             assert (first * one).sum(dim=1).abs().max() < 6 / 8
 
-    def test_a_bad_table_is_not_extracted(self, tool, tmp_path):
+    def test_a_bad_table_is_not_extracted(self, command, tmp_path):
         rows = rows_of()
         rows[1] = 0
         source = save(tmp_path / 'epoch_3.pth', state_of(rows))
-        with pytest.raises(CheckpointError, match=r'1 of 4 .* p3\.'):
-            tool('extract', source, tmp_path / 'lut.pth')
-        assert not (tmp_path / 'lut.pth').exists()
+        out = tmp_path / 'lut.pth'
+        code, _, err = command('lut', 'extract', source, out)
+        assert code == 2
+        assert re.search(r'1 of 4 .* p3\.', err)
+        assert not out.exists()

@@ -58,9 +58,9 @@ def load(config, work_dir, **options):
 
 
 def run_tool(*arguments):
-    """Return code and output of tools/lut.py, run as a user runs it."""
+    """Return code and output of ``mmps lut``, run as a user runs it."""
     done = subprocess.run(
-        [sys.executable, 'tools/lut.py', *map(str, arguments)],
+        [sys.executable, '-m', 'mmps', 'lut', *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, 'OMP_NUM_THREADS': '1'},
         stdout=subprocess.PIPE,

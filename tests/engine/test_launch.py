@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from mmps.engine import finish, launched, prepare_launcher
 
@@ -108,6 +109,25 @@ def test_an_error_leaves_without_waiting(monkeypatch):
     assert calls == ['leave']
     assert launched(Config({}), divmod, 7, 3) == (2, 1)
     assert calls == ['leave', 'wait', 'leave']
+
+
+def test_the_log_file_keeps_the_traceback(tmp_path, capfd):
+    def fail():
+        raise ValueError('s1.jpg is broken')
+
+    file = tmp_path / 'x.log'
+    logger = MMLogger.get_instance('test_launch', log_file=str(file))
+    try:
+        with pytest.raises(ValueError, match='broken'):
+            launched(Config(dict(launcher='none')), fail)
+    finally:
+        MMLogger._instance_dict.pop('test_launch')
+        for handler in logger.handlers:
+            handler.close()
+    text = file.read_text()
+    assert 'Traceback (most recent call last):' in text
+    assert "raise ValueError('s1.jpg is broken')" in text
+    assert capfd.readouterr() == ('', '')  # the command prints the message
 
 
 def test_finish_does_nothing_alone():

@@ -2,9 +2,6 @@
 
 import json
 import math
-import runpy
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,8 +18,6 @@ from mmps.evaluation.comparison import (
 from mmps.evaluation.per_query import QueryLine, write_per_query
 from mmps.evaluation.scoring import evaluate, score_features
 from tests.evaluation.random_sets import random_features
-
-TOOL = str(Path(__file__).parents[2] / 'tools' / 'compare_runs.py')
 
 
 def line(query, ap=0.5, rank=2, gt=1, row='G50', name='p', image='i.jpg'):
@@ -207,12 +202,7 @@ def test_too_few_resamples_are_refused():
         compare(drawn(np.random.default_rng(0), 3), 0)
 
 
-# --- tools/compare_runs.py
-
-
-def run(monkeypatch, *args) -> None:
-    monkeypatch.setattr(sys, 'argv', [TOOL, *map(str, args)])
-    runpy.run_path(TOOL, run_name='__main__')
+# --- mmps compare-runs
 
 
 @pytest.fixture
@@ -225,15 +215,14 @@ def files(tmp_path):
     return tmp_path
 
 
-def test_tool_compares_files_and_dumps(files, monkeypatch, capsys):
+def test_files_and_dumps_are_compared(files, command):
     features = random_features(11)
     out = files / 'compared.json'
     for kind in ('csv', 'json'):
-        run(
-            *(monkeypatch, files / f'a.{kind}', files / 'b.npz'),
+        _, shown, _ = command(
+            *('compare-runs', files / f'a.{kind}', files / 'b.npz'),
             *('--out', out, '--resamples', 300, '--names', 'old', 'new'),
         )
-        shown = capsys.readouterr().out
         assert f'A: old ({files}/a.{kind})' in shown
         content = json.loads(out.read_text())
         a, b = evaluate(features, det_thr=0.8), evaluate(features)
@@ -254,29 +243,29 @@ def test_tool_compares_files_and_dumps(files, monkeypatch, capsys):
     assert len(rows) == 2 + 2 * len(features.protocols)
 
 
-def test_tool_says_what_is_wrong(files, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['a.csv', 'other.csv'], 'different rows: only A has first'),
+        (['a.csv', 'none.csv'], 'none.csv: no such file'),
+        (['a.csv', 'b.npz', '--protocol', 'G50'], "no row 'G50'"),
+        (['a.csv', 'b.npz', '--picture', 'x.gif'], 'must end in one of .png'),
+        (['a.csv', 'b.npz', '--resamples', '0'], 'must be at least 1, got 0'),
+    ],
+)
+def test_what_cannot_be_compared_is_told(words, message, files, command):
     write_per_query([line(0)], files / 'other.csv')
-    for args, message in (
-        (('a.csv', 'other.csv'), 'different rows: only A has first'),
-        (('a.csv', 'none.csv'), r'none\.csv: no such file'),
-        (('a.csv', 'b.npz', '--protocol', 'G50'), "no row 'G50'"),
-    ):
-        paths = [files / args[0], files / args[1]]
-        with pytest.raises(SystemExit, match=f'compare_runs.py: .*{message}'):
-            run(monkeypatch, *paths, *args[2:])
-    with pytest.raises(SystemExit):
-        run(
-            *(monkeypatch, files / 'a.csv', files / 'b.npz'),
-            *('--picture', files / 'x.gif'),
-        )
-    assert 'must end in one of .png' in capsys.readouterr().err
+    paths = [files / name for name in words[:2]]
+    code, out, err = command('compare-runs', *paths, *words[2:])
+    assert (code, out) == (2, '')
+    assert message in err
 
 
-def test_tool_draws(files, monkeypatch, capsys):
+def test_a_comparison_is_drawn(files, command):
     picture = files / 'compared.png'
-    run(
-        *(monkeypatch, files / 'a.csv', files / 'b.npz'),
+    _, shown, _ = command(
+        *('compare-runs', files / 'a.csv', files / 'b.npz'),
         *('--resamples', 50, '--picture', picture),
     )
     assert picture.read_bytes().startswith(b'\x89PNG')
-    assert f'wrote {picture}' in capsys.readouterr().out
+    assert f'wrote {picture}' in shown

@@ -139,7 +139,7 @@ def test_foreign_files_are_refused(name, tmp_path):
 
 
 def test_missing_file_says_how_to_make_one(tmp_path):
-    with pytest.raises(FileNotFoundError, match='PersonSearchMetric'):
+    with pytest.raises(FileNotFoundError, match='mmps test --dump'):
         read_dump(tmp_path / 'none.npz')
 
 

@@ -1,10 +1,6 @@
 """The shell: samples in, the same result out however they come."""
 
 import json
-import runpy
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +19,6 @@ from tests.evaluation.test_features import big, records_of
 from tests.evaluation.test_pairs import random_findings
 from tests.ranks import run_ranks
 
-ROOT = Path(__file__).parents[2]
 OPTIONS = {
     'cws': True,
     'gt_boxes': True,
@@ -229,18 +224,10 @@ def test_table_is_logged(capsys):
     assert 'person search, in percent' in shown.out + shown.err
 
 
-# --- tools/score.py
+# --- mmps score
 
 
-SCORE = str(ROOT / 'tools' / 'score.py')
-
-
-def score(monkeypatch, *args: str) -> None:
-    monkeypatch.setattr(sys, 'argv', [SCORE, *args])
-    runpy.run_path(SCORE, run_name='__main__')
-
-
-def test_tool_gives_the_numbers_of_the_metric(tmp_path, monkeypatch, capsys):
+def test_score_gives_the_numbers_of_the_metric(tmp_path, command):
     features = big(70)
     dump, out = tmp_path / 'features.npz', tmp_path / 'result.json'
     expected = run(
@@ -250,53 +237,42 @@ def test_tool_gives_the_numbers_of_the_metric(tmp_path, monkeypatch, capsys):
         duplicates='unique',
         **OPTIONS,
     )
-    score(
-        monkeypatch,
+    code, shown, _ = command(
+        'score',
         *(str(dump), '--protocol', 'second', '--duplicates', 'unique'),
         *('--cws', '--gt-boxes', '--cbgm', '2', '2', '--detected-query'),
         *('--out', str(out)),
     )
-    assert 'second+cbgm' in capsys.readouterr().out
+    assert code == 0
+    assert 'second+cbgm' in shown
     plain = {k: None if v != v else v for k, v in expected.items()}
     assert json.loads(out.read_text()) == plain
 
 
-def test_tool_writes_single_queries_and_other_variants(
-    tmp_path, monkeypatch, capsys
-):
+def test_score_writes_single_queries_and_other_variants(tmp_path, command):
     features = big(70)
     dump, out = tmp_path / 'features.npz', tmp_path / 'queries.csv'
     run(features, dump=str(dump))
     cbgm = ('--cbgm', '2', '3', '--cbgm-variant', 'sum')
-    score(monkeypatch, str(dump), *cbgm, '--per-query', str(out))
-    assert 'first+cbgm-sum' in capsys.readouterr().out
+    _, shown, _ = command('score', dump, *cbgm, '--per-query', out)
+    assert 'first+cbgm-sum' in shown
     ks = {'k1': 2, 'k2': 3, 'variant': 'sum'}
     assert read_per_query(out) == score_features(features, cbgm=ks).queries
-    with pytest.raises(SystemExit, match=r'score\.py: .*ends in \.csv'):
-        score(monkeypatch, 'no.npz', '--per-query', str(tmp_path / 'q.txt'))
-    with pytest.raises(SystemExit):
-        score(monkeypatch, str(dump), '--cbgm-variant', 'sum')
-    assert '--cbgm-variant needs --cbgm' in capsys.readouterr().err
 
 
-def test_tool_says_what_is_wrong(tmp_path, monkeypatch):
-    bad = tmp_path / 'bad.npz'
-    bad.write_bytes(b'PK')
-    with pytest.raises(SystemExit, match=r'score\.py: .*not a readable'):
-        score(monkeypatch, str(bad))
-    with pytest.raises(SystemExit, match=r'none\.npz: no such file'):
-        score(monkeypatch, str(tmp_path / 'none.npz'))
-
-
-def test_help_of_the_tool_imports_nothing_heavy():
-    code = (
-        'import runpy, sys\n'
-        f"sys.argv = ['score.py', '--help']\n"
-        'try:\n'
-        f'    runpy.run_path({str(ROOT / "tools" / "score.py")!r}, '
-        "run_name='__main__')\n"
-        'except SystemExit:\n'
-        '    pass\n'
-        "assert not {'mmps', 'torch', 'numpy'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, '-c', code], check=True)
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['none.npz'], 'none.npz: no such file; `mmps test --dump` writes'),
+        (['bad.npz'], 'bad.npz: not a readable feature dump'),
+        (['bad.npz', '--per-query', 'q.txt'], 'ends in .csv'),
+        (['bad.npz', '--cbgm-variant', 'sum'], '--cbgm-variant: needs --cbgm'),
+    ],
+)
+def test_score_says_what_is_wrong(words, message, tmp_path, command):
+    (tmp_path / 'bad.npz').write_text('{"a": 1}')  # a JSON in place of an npz
+    code, out, err = command('score', tmp_path / words[0], *words[1:])
+    assert (code, out) == (2, '')
+    assert err.startswith('mmps score: ')
+    assert message in err
+    assert 'pickle' not in err

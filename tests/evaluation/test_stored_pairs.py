@@ -1,8 +1,5 @@
 """What is on disk is scored as the test has scored it."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -11,7 +8,6 @@ from tests.evaluation.pair_runs import (
     GALLERY,
     PROTOCOL,
     QUERIES,
-    ROOT,
     make_loop,
 )
 
@@ -106,21 +102,15 @@ def test_a_folder_of_something_else_is_named(tmp_path):
         score_stored(tmp_path)
 
 
-def run_tool(*args):
-    return subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / 'score.py'), *map(str, args)],
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_the_tool_takes_the_folder(scored, tmp_path):
+def test_the_folder_is_scored_by_the_command(scored, tmp_path, command):
     _, _, folder = scored
     out = tmp_path / 'per_query.csv'
-    done = run_tool(folder, '--det-thr', 0.05, '--per-query', out)
-    assert done.returncode == 0, done.stderr
-    assert PROTOCOL in done.stdout
+    code, shown, err = command(
+        'score', folder, '--det-thr', 0.05, '--per-query', out
+    )
+    assert code == 0, err
+    assert PROTOCOL in shown
     assert len(out.read_text().splitlines()) == 1 + 5
-    refused = run_tool(folder, '--cbgm', 10, 3)
-    assert refused.returncode != 0
-    assert 'leave out --gt-boxes, --cbgm' in refused.stderr
+    code, _, err = command('score', folder, '--cbgm', 10, 3)
+    assert code == 2
+    assert 'Leave out --gt-boxes, --cbgm' in err

@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -50,7 +51,7 @@ class Calls(list):
     def __call__(self, tool, work, *arguments):
         self.append((tool, work.name, *arguments))
         work.mkdir(parents=True, exist_ok=True)
-        if tool == 'train.py':
+        if tool == 'train':
             (work / 'last_checkpoint').write_text(f'{work}/epoch_2.pth\n')
         else:
             out = arguments[arguments.index('--out') + 1]
@@ -123,9 +124,9 @@ def test_an_address_stands_in_for_a_run(tmp_path, calls):
         'start_seed0',  # an option of the student names it
         'student_seed0',
     ]
-    options = calls.options('train.py', 'pairs_seed0')
+    options = calls.options('train', 'pairs_seed0')
     assert 'load_from=zoo://weights' in options
-    options = calls.options('train.py', 'student_seed0')
+    options = calls.options('train', 'student_seed0')
     assert 'custom_hooks.0.teacher=zoo://table' in options
 
 
@@ -133,32 +134,32 @@ def test_a_run_starts_from_and_learns_from_others(plan, calls, tmp_path):
     make(plan, tmp_path, amp=True).run_all([0, 1])
     names = [(c[0], c[1]) for c in calls]
     assert names == [
-        ('train.py', 'start_seed0'),
-        ('test.py', 'start_seed0'),
-        ('train.py', 'pairs_seed0'),
-        ('test.py', 'pairs_seed0'),
-        ('train.py', 'student_seed0'),
-        ('test.py', 'student_seed0'),
-        ('train.py', 'pairs_seed1'),
-        ('test.py', 'pairs_seed1'),
-        ('train.py', 'student_seed1'),
-        ('test.py', 'student_seed1'),
+        ('train', 'start_seed0'),
+        ('test', 'start_seed0'),
+        ('train', 'pairs_seed0'),
+        ('test', 'pairs_seed0'),
+        ('train', 'student_seed0'),
+        ('test', 'student_seed0'),
+        ('train', 'pairs_seed1'),
+        ('test', 'pairs_seed1'),
+        ('train', 'student_seed1'),
+        ('test', 'student_seed1'),
     ]
     work = tmp_path / 'work'
-    options = calls.options('train.py', 'pairs_seed1')
+    options = calls.options('train', 'pairs_seed1')
     assert 'randomness.seed=1' in options
     assert 'a.b=1' in options
     assert 't=2' not in options
     assert f'load_from={work}/start_seed0/epoch_2.pth' in options
-    assert calls.options('test.py', 'pairs_seed1') == ('a.b=1', 't=2')
+    assert calls.options('test', 'pairs_seed1') == ('a.b=1', 't=2')
     teacher = f'custom_hooks.0.teacher={work}/pairs_seed1/epoch_2.pth'
-    assert teacher in calls.options('train.py', 'student_seed1')
+    assert teacher in calls.options('train', 'student_seed1')
     detector = f'model.distiller.checkpoint={work}/start_seed0/epoch_2.pth'
-    assert detector in calls.options('train.py', 'student_seed1')
-    test = next(c for c in calls if c[:2] == ('test.py', 'student_seed1'))
+    assert detector in calls.options('train', 'student_seed1')
+    test = next(c for c in calls if c[:2] == ('test', 'student_seed1'))
     assert '--cfg-options' not in test
-    assert all('--amp' in c for c in calls if c[0] == 'train.py')
-    test = next(c for c in calls if c[:2] == ('test.py', 'start_seed0'))
+    assert all('--amp' in c for c in calls if c[0] == 'train')
+    test = next(c for c in calls if c[:2] == ('test', 'start_seed0'))
     assert test[2:4] == ('start.py', f'{work}/start_seed0/epoch_2.pth')
 
 
@@ -181,7 +182,7 @@ def test_a_control_learns_against_random_rows(tmp_path, calls, monkeypatch):
     assert one.names == other.names == taught.names
     assert not torch.allclose(one.rows, other.rows)
     for seed, path in enumerate(tables):
-        options = calls.options('train.py', f'student_seed{seed}')
+        options = calls.options('train', f'student_seed{seed}')
         assert f'custom_hooks.0.teacher={path}' in options
 
 
@@ -194,16 +195,16 @@ def test_what_is_done_is_not_repeated(plan, calls, tmp_path):
 
 def test_training_can_come_first(plan, calls, tmp_path):
     make(plan, tmp_path).run_all([0], test=False)
-    assert {c[0] for c in calls} == {'train.py'}
+    assert {c[0] for c in calls} == {'train'}
     calls.clear()
     make(plan, tmp_path).run_all([0])
-    assert [c[0] for c in calls] == ['test.py'] * 3
+    assert [c[0] for c in calls] == ['test'] * 3
 
 
 def test_a_run_may_be_there_for_others_alone(plan, calls, tmp_path):
     plan.runs['pairs'] = replace(plan.runs['pairs'], test=False)
     make(plan, tmp_path).run_all([0])
-    tested = [c[1] for c in calls if c[0] == 'test.py']
+    tested = [c[1] for c in calls if c[0] == 'test']
     assert tested == ['start_seed0', 'student_seed0']
     assert len(calls) == 5
 
@@ -216,9 +217,9 @@ def test_lost_weights_are_trained_again_for_who_needs_them(
     elsewhere = Campaign(plan, tmp_path / 'new', tmp_path / 'results')
     elsewhere.run_all([0], only=['start', 'pairs'])
     assert [(c[0], c[1]) for c in calls] == [
-        ('train.py', 'start_seed0'),  # its result is there, its weights not
-        ('train.py', 'pairs_seed0'),
-        ('test.py', 'pairs_seed0'),
+        ('train', 'start_seed0'),  # its result is there, its weights not
+        ('train', 'pairs_seed0'),
+        ('test', 'pairs_seed0'),
     ]
 
 
@@ -242,20 +243,28 @@ def test_an_unknown_run_is_named(plan, tmp_path):
         make(plan, tmp_path).run_all([0], only=['pair'])
 
 
-def test_a_failing_tool_names_its_log(tmp_path):
-    with pytest.raises(SystemExit, match=r'train\.py failed, see .*log'):
-        call('train.py', tmp_path / 'x', 'no_such_config.py')
-    assert 'no_such_config.py' in (tmp_path / 'x' / 'train.py.log').read_text()
+def test_a_failing_command_names_its_log(tmp_path):
+    with pytest.raises(SystemExit, match=r'mmps lut failed, see .*\.log'):
+        call('lut', tmp_path / 'x', 'no_such_word')
+    assert 'no_such_word' in (tmp_path / 'x' / 'lut.log').read_text()
 
 
-def test_a_tool_that_was_stopped_has_not_failed(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(campaign, 'TOOLS', tmp_path)
-    tool = tmp_path / 'train.py'
-    tool.write_text('import os; os.kill(os.getpid(), 15)')
+def test_a_command_that_was_stopped_has_not_failed(
+    tmp_path, monkeypatch, capsys
+):
+    started = []
+
+    def stop(program, **options):
+        started.append(program)
+        return 143
+
+    monkeypatch.setattr(campaign.CHILDREN, 'run', stop)
     with pytest.raises(SystemExit) as stopped:
-        call('train.py', tmp_path / 'x')
+        call('train', tmp_path / 'x', 'config', '--amp')
     assert stopped.value.code == 143
-    assert 'train.py was stopped by SIGTERM (' in capsys.readouterr().err
+    assert 'train was stopped by SIGTERM (' in capsys.readouterr().err
+    program = [sys.executable, '-m', 'mmps', 'train', 'config', '--amp']
+    assert started == [[*program, '--work-dir', str(tmp_path / 'x')]]
 
 
 def test_tables_show_what_is_there(plan, calls, tmp_path):

@@ -1,9 +1,4 @@
-import runpy
-from pathlib import Path
-
 from mmps.experiments.tables import differences_table, spread, table
-
-TOOLS = Path(__file__).parents[2] / 'tools'
 
 
 def test_tables_have_mean_and_deviation():
@@ -48,18 +43,4 @@ def test_differences_are_taken_seed_by_seed():
         '| ours | 3 | +2.0 [-0.5, +4.5] | +0.0 [+0.0, +0.0] |',
         '| one seed | 1 | +1.0 | +0.0 |',
         '| none | 0 | not run | not run |',
-    ]
-
-
-def test_the_table_of_a_comparison():
-    shown = runpy.run_path(str(TOOLS / 'compare.py'))['table']
-    results = {
-        'a': [{'G50/mAP': mean, 'det/AP': 0.9} for mean in (0.1, 0.2, 0.6)],
-        'b': [{'G50/mAP': 0.5, 'G50/top-1': 0.75, 'det/recall': 0.8}],
-    }
-    assert shown(results, 'G50').splitlines() == [
-        '| config | runs | search mAP | top-1 | detection AP | recall |',
-        '| --- | --- | --- | --- | --- | --- |',
-        '| a | 3 | 30.0 ± 26.5 | - | 90.0 ± 0.0 | - |',
-        '| b | 1 | 50.0 | 75.0 | - | 80.0 |',
     ]

@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from mmps.checkpoints import CheckpointError
 from mmps.datasets import DatasetError
+from mmps.errors import InputError
 from mmps.inference.network import Network
 from mmps.inference.scenes import as_scene
 
@@ -59,7 +60,7 @@ def test_a_file_that_is_no_image_is_named(plain, tmp_path):
 
 
 def test_config_and_weights_must_be_there(oim, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'x\.py: no such config'):
+    with pytest.raises(InputError, match=r'x\.py: no such config'):
         Network('x.py', oim.weights, 'cpu')
     with pytest.raises(ValueError, match='needs weights'):
         Network(oim.config, None, 'cpu')

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mmps.evaluation.dump import write_dump
 from mmps.evaluation.rankings import search_of_features
 from mmps.visualization.canvas import MISSED, RIGHT, WRONG
 from mmps.visualization.ranking_sheet import (
@@ -84,3 +85,18 @@ def test_a_wrong_folder_protocol_or_file_is_named(
             save_ranking_sheet(
                 features, image_dir, tmp_path / name, protocol='G'
             )
+
+
+def test_the_command_names_the_protocols_there_are(
+    features, image_dir, tmp_path, command
+):
+    dump, out = tmp_path / 'dump.npz', tmp_path / 'sheet.png'
+    write_dump(features, dump)
+    words = ('ranking', dump, image_dir, '--out', out, '--protocol')
+    code, _, err = command(*words, 'G100')
+    assert code == 2
+    assert err.startswith("mmps ranking: no protocol 'G100'")
+    assert 'it has: G' in err
+    assert not out.exists()
+    assert command(*words, 'G') == (0, f'wrote {out}\n', '')
+    assert cv2.imread(str(out)) is not None

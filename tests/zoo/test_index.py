@@ -80,7 +80,7 @@ def test_an_unknown_name_suggests_near_ones(name, hint, tmp_path):
     assert message.startswith(f'{address}: not one of the 2 names of the zoo')
     assert hint in message
     assert ('Did you mean' in message) == bool(hint)
-    assert 'tools/zoo.py list' in message
+    assert 'mmps zoo list' in message
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,8 @@
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from mmps.checkpoints import CheckpointError
@@ -14,10 +19,11 @@ from .small import (
     write_zoo,
 )
 
+ROOT = Path(__file__).parents[2]
 WEIGHTS = b'0' * 1_260_000
 TABLE = b'table'
 RESULTS = [
-    {'Dataset': 'x', 'Metrics': {}},
+    {'Dataset': 'x', 'Metrics': {'AP': 7.0, 'recall': 8.0}},
     {'Dataset': 'x, G50', 'Metrics': {'mAP': 1.5, 'top-1': 2.5, 'top-5': 9.0}},
 ]
 
@@ -32,6 +38,7 @@ def index(tmp_path, monkeypatch):
     put(root, 'weights/w.pth', WEIGHTS)
     make_default(monkeypatch, root)
     metadata = {'Commit': 'c25feef', 'Intended Use': 'research ' * 12}
+    metadata['Training Data'] = 'x'
     both = dict(weights, Table=table, Results=RESULTS, Log='weights/l.json')
     return write_zoo(
         root,
@@ -42,21 +49,44 @@ def index(tmp_path, monkeypatch):
     )
 
 
-def test_one_line_per_entry(index):
-    lines = [line.split(maxsplit=1) for line in overview(index).splitlines()]
-    assert [name for name, _ in lines] == list(index.entries)
-    rest = [' '.join(text.split()) for _, text in lines]
-    assert rest == [
-        'x, G50: 1.5 / 2.5 1.3 MB, table',
-        'not run 1.3 MB',
-        'not run not released, table',
-        'not run not released',
+def test_a_table_has_headings_and_a_line_per_entry(index):
+    head, *lines = (line.split() for line in overview(index).splitlines())
+    assert head == [
+        *('name', 'data', 'AP', 'recall'),
+        *('protocol', 'mAP', 'top-1', 'MB', 'table'),
+    ]
+    nothing = ['-'] * 6
+    assert lines == [
+        ['both', 'x', '7.0', '8.0', 'G50', '1.5', '2.5', '1.3', 'yes'],
+        ['alone', *nothing, '1.3', '-'],
+        ['teacher', *nothing, '-', 'yes'],
+        ['nothing_synth', *nothing, '-', '-'],
     ]
 
 
-def test_those_without_weights_can_be_left_out(index):
-    lines = overview(index, released=True).splitlines()
-    assert [line.split()[0] for line in lines] == ['both', 'alone']
+def test_columns_stand_below_their_headings(index):
+    head, *lines = overview(index).splitlines()
+    for name in ('AP', 'mAP', 'MB'):  # numbers end where their heading ends
+        end = head.index(f' {name}') + len(name) + 1
+        assert all(line[end - 1] != ' ' for line in lines)
+        assert all(line[end : end + 1] in ('', ' ') for line in lines)
+
+
+def test_the_usual_protocol_is_shown(tmp_path):
+    rows = [
+        {'Dataset': f'x, {name}', 'Metrics': {'mAP': value, 'top-1': 0.5}}
+        for name, value in (('G50', 1.0), ('G100', 3.0), ('G4000', 2.0))
+    ]
+    metadata = {'Training Data': 'x'}
+    index = write_zoo(tmp_path, entry('a', Metadata=metadata, Results=rows))
+    assert overview(index).splitlines()[1].split()[4:7] == [
+        *('G100', '3.0', '0.5')
+    ]
+
+
+def test_what_is_not_released_can_be_left_out(index):
+    _, *lines = overview(index, released=True).splitlines()
+    assert [line.split()[0] for line in lines] == ['both', 'alone', 'teacher']
 
 
 def test_details_are_all_that_is_known(index):
@@ -138,40 +168,53 @@ def test_a_bad_file_is_told_and_the_others_are_verified(index, capsys):
 
 
 class TestTool:
-    def test_it_lists(self, index, run_tool):
-        code, out, _ = run_tool('zoo.py', 'list')
+    def test_it_lists(self, index, command):
+        released = (0, f'{overview(index, released=True)}\n')
+        assert command('zoo', 'list')[:2] == released
+        assert command('zoo', 'list', '--released')[:2] == released
+        code, out, _ = command('zoo', 'list', '--all')
         assert (code, out) == (0, f'{overview(index)}\n')
-        code, out, _ = run_tool('zoo.py', 'list', '--released')
-        assert (code, out) == (0, f'{overview(index, released=True)}\n')
 
-    def test_it_informs(self, index, run_tool):
-        code, out, _ = run_tool('zoo.py', 'info', 'zoo://both')
+    def test_a_reader_that_has_enough_is_no_error(self):
+        """As of ``mmps zoo list | head -1``, with nobody left to read."""
+        with subprocess.Popen(
+            [sys.executable, '-m', 'mmps', 'zoo', 'list', '--all'],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+        ) as process:
+            process.stdout.close()
+            assert process.stderr.read() == b''
+        assert process.returncode == 128 + signal.SIGPIPE
+
+    def test_it_informs(self, index, command):
+        code, out, _ = command('zoo', 'info', 'zoo://both')
         text = details(index.find('both'), index)
         assert (code, out) == (0, f'{text}\n')
 
-    def test_it_downloads(self, index, run_tool, cache):
-        code, out, _ = run_tool('zoo.py', 'download', 'both', 'teacher')
+    def test_it_downloads(self, index, command, cache):
+        code, out, _ = command('zoo', 'download', 'both', 'teacher')
         assert code == 0
         names = ['w.pth', 't.pth', 't.pth']
         assert out.splitlines() == [str(cache / 'zoo' / n) for n in names]
 
-    def test_it_verifies(self, index, run_tool):
-        assert run_tool('zoo.py', 'verify')[0] == 0
+    def test_it_verifies(self, index, command):
+        assert command('zoo', 'verify')[0] == 0
         (index.root / 'weights/t.pth').unlink()
         # a good file in the cache is good
-        assert run_tool('zoo.py', 'verify', 'teacher')[0] == 0
+        assert command('zoo', 'verify', 'teacher')[0] == 0
 
-    def test_it_fails_if_a_file_is_bad(self, index, run_tool):
+    def test_it_fails_if_a_file_is_bad(self, index, command):
         (index.root / 'weights/t.pth').unlink()
-        code, out, _ = run_tool('zoo.py', 'verify', 'teacher')
+        code, out, _ = command('zoo', 'verify', 'teacher')
         assert code == 1
         assert 'BAD  teacher' in out
-        assert run_tool('zoo.py', 'verify', 'alone')[0] == 0
+        assert command('zoo', 'verify', 'alone')[0] == 0
 
-    @pytest.mark.parametrize('command', ['info', 'download', 'verify'])
-    def test_an_unknown_name_is_told(self, command, index, run_tool):
-        code, out, err = run_tool('zoo.py', command, 'techer')
-        assert (code, out) == (1, '')
-        assert err.startswith('zoo://techer: not one of the 4 names')
+    @pytest.mark.parametrize('what', ['info', 'download', 'verify'])
+    def test_an_unknown_name_is_told(self, what, index, command):
+        code, out, err = command('zoo', what, 'techer')
+        assert (code, out) == (2, '')
+        assert err.startswith('mmps zoo: zoo://techer: not one of the 4 names')
         assert 'Did you mean teacher? ' in err
         assert 'Traceback' not in err

@@ -168,16 +168,16 @@ def test_all_kinds_of_pages_are_looked_at(tmp_path):
 
 
 def test_the_tool_tells_and_writes_what_is_stale(
-    tmp_path, page, index, monkeypatch, run_tool
+    tmp_path, page, index, monkeypatch, command
 ):
     make_default(monkeypatch, tmp_path)
     (tmp_path / 'README.md').write_text('no table\n')
     stale = '<!-- zoo: a -->\n<!-- /zoo -->\n'
     page.write_text(stale)
-    code, out, _ = run_tool('results_table.py', '--check')
+    code, out, _ = command('results-table', '--check')
     assert (code, out) == (1, 'docs/page.md: stale\n1 pages are stale\n')
     assert page.read_text() == stale
-    code, out, _ = run_tool('results_table.py')
+    code, out, _ = command('results-table')
     assert (code, out) == (0, 'docs/page.md: written\n1 pages were changed\n')
-    code, out, _ = run_tool('results_table.py', '--check')
+    code, out, _ = command('results-table', '--check')
     assert (code, out) == (0, '0 pages are stale\n')

@@ -1,0 +1,57 @@
+"""Arguments that several commands take."""
+
+import argparse
+from collections.abc import Callable
+
+
+def add_config(parser: argparse.ArgumentParser, help: str = '') -> None:
+    """The config of a command, a positional argument."""
+    more = f'; {help}' if help else ''
+    parser.add_argument(
+        'config', help=f'path of a config, or the name of one of mmps{more}'
+    )
+
+
+def add_cfg_options(
+    parser: argparse.ArgumentParser,
+    help: str = 'override the config: train_cfg.max_epochs=2 ...',
+) -> None:
+    """``--cfg-options``, for ``mmps.apis.parse_options``."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help=help,
+    )
+
+
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """``--launcher`` and what launchers pass on."""
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how several processes were started',
+    )
+    # what older versions of torch.distributed.launch pass on
+    parser.add_argument(
+        *('--local_rank', '--local-rank'),
+        type=int,
+        default=0,
+        help=argparse.SUPPRESS,
+    )
+
+
+def at_least(limit: int) -> Callable[[str], int]:
+    """Type of an argument: a whole number that is not below a limit."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < limit:
+            raise argparse.ArgumentTypeError(
+                f'must be at least {limit}, got {value}'
+            )
+        return value
+
+    return number
