@@ -119,8 +119,8 @@ def teacher_config(teacher: str | ConfigType) -> ConfigType:
     if isinstance(teacher, str | Path):
         if not Path(teacher).is_file():
             raise FileNotFoundError(
-                f'{teacher}: no such config; model.distiller.teacher is the '
-                f'path of one, from the working folder ({Path.cwd()})'
+                f'{teacher}: no such config; model.distiller.teacher is a '
+                f'path relative to the working folder ({Path.cwd()})'
             )
         teacher = Config.fromfile(teacher).get('model', {})
     config = Config(dict(model=plain_model(teacher))).model
@@ -160,8 +160,8 @@ def load_teacher(config: ConfigType, checkpoint: str) -> Teacher:
             error.problem,
             f'{error.hint}. '.lstrip('. ')
             + 'model.distiller.checkpoint names this file: the trained '
-            'teacher (tools/train.py with the config of model.distiller.'
-            'teacher makes one)',
+            'teacher (train one with tools/train.py and the config of '
+            'model.distiller.teacher)',
         ) from error
     fill_weights(model, weights, checkpoint)
     return Teacher(model)
@@ -181,8 +181,8 @@ def check_pair(student: nn.Module, teacher: nn.Module) -> None:
     ]
     if differing:
         raise ValueError(
-            'the teacher cannot be asked about the anchors and RoIs of this '
-            'student, they differ in\n  '
+            'the teacher cannot score the anchors and RoIs of this '
+            'student, because they differ in\n  '
             + '\n  '.join(differing)
             + '\nTrain a teacher with the settings of the student'
         )

@@ -34,7 +34,7 @@ def mirrors(root: Path) -> list[str]:
         if not address.startswith(('http://', 'https://', 'file://')):
             raise ZooError(
                 'MMPS_ZOO_URL',
-                f'{address!r} is no http, https or file address',
+                f'{address!r} is not an http, https or file address',
                 'For a folder: MMPS_ZOO_URL=file:///path/of/folder',
             )
     return [

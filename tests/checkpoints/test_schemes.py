@@ -173,7 +173,7 @@ def test_openmmlab_names_resolve(monkeypatch):
         ('s3://bucket/x.pth', 'storage services are not supported'),
         ('cluster:petrel://x.pth', 'storage services are not supported'),
         ('pavi://x', 'storage services are not supported'),
-        ('zoo2://x', 'zoo2:// is not a known place'),
+        ('zoo2://x', 'zoo2:// is not a known source'),
         ('/no/such/x.pth', 'no such file'),
     ],
 )

@@ -92,9 +92,13 @@ def test_a_plan_is_read(plan):
     ('old', 'new', 'message'),
     [
         ('teacher: pairs', 'teachr: pairs', r"student has unknown \['teachr'"),
-        ('teacher: pairs', 'teacher: later', "'later', which is not above"),
-        ('teacher: pairs', 'teacher: student', 'which is not above'),
-        ('{start}', '{stop}', "'stop', which is not above"),
+        (
+            'teacher: pairs',
+            'teacher: later',
+            "'later', must be listed above",
+        ),
+        ('teacher: pairs', 'teacher: student', 'must be listed above'),
+        ('{start}', '{stop}', "'stop', must be listed above"),
         ('teacher: pairs', 'random_table: true', 'student .* no teacher'),
         ('with pairs: pairs', 'x: pair', r"shows unknown runs \['pair'"),
         ('tables:', 'table:', r"unknown \['table'"),
@@ -270,7 +274,7 @@ def test_tables_show_what_is_there(plan, calls, tmp_path):
 
 def test_a_sweep_is_drawn_of_what_was_run(plan, calls, tmp_path, monkeypatch):
     campaign_ = make(plan, tmp_path)
-    with pytest.raises(ValueError, match='nothing of sweep weights'):
+    with pytest.raises(ValueError, match='no run of sweep weights'):
         campaign_.draw('weights', tmp_path / 'x.png')
     with pytest.raises(ValueError, match=r"no sweep 'w' .* \['weights'\]"):
         campaign_.draw('w', tmp_path / 'x.png')
