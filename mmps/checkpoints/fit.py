@@ -167,7 +167,7 @@ def check_state_dict(
         raise CheckpointError(
             filename,
             f'{refused}{depths} ({bad.counts()})',
-            'Use a checkpoint of this depth, or the config for its depth',
+            'Use a checkpoint of the same depth, or the config of its depth',
         )
     allowed = len(report.problem_keys()) - len(bad.problem_keys())
     more = f'\n  and {allowed} keys that may differ (allow)' if allowed else ''

@@ -97,7 +97,7 @@ def test_a_damaged_download_leaves_nothing(damage, cache):
         data = b'<html>not found</html>'
     with serve({'x.pth': bytes(data)}) as server:
         url = f'{server.url}/x.pth'
-        with pytest.raises(CheckpointError, match=r'x\.pth: what was downl'):
+        with pytest.raises(CheckpointError, match=r'x\.pth: the downloaded'):
             load(url)
         assert cached(cache) == []
         server.files['x.pth'] = DATA

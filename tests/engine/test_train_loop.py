@@ -188,8 +188,8 @@ def test_signals_have_exit_codes_and_one_line(
     file = tmp_path / 'interrupted.pth'
     assert len(stopped) == 1
     assert stopped[0].endswith(
-        f'Stopped by {name} in epoch 2, iteration 1 of 3; saved {file}: go on '
-        'with --resume'
+        f'Stopped by {name} in epoch 2, iteration 1 of 3; saved {file}: '
+        'continue with --resume'
     )
 
 

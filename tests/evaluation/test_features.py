@@ -131,7 +131,7 @@ def no_embeddings(records):
         (twice, r"'s0\.jpg' \(img_id 0\) came twice with different results"),
         (foreign, 'img_id 99 is not an image of the test set'),
         (no_query, r'query 0 \(image .*\) has no embedding'),
-        (unknown_query, r"'s0\.jpg' answers query 99"),
+        (unknown_query, r"'s0\.jpg' has an embedding of query 99"),
         (no_embeddings, 'the model returns no embeddings'),
         (
             lambda r: change(r[0], 'bboxes', [1, 2, 3, np.nan]),

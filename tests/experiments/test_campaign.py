@@ -95,10 +95,10 @@ def test_a_plan_is_read(plan):
         (
             'teacher: pairs',
             'teacher: later',
-            "'later', must be listed above",
+            "'later', which must be",
         ),
         ('teacher: pairs', 'teacher: student', 'must be listed above'),
-        ('{start}', '{stop}', "'stop', must be listed above"),
+        ('{start}', '{stop}', "'stop', which must be"),
         ('teacher: pairs', 'random_table: true', 'student .* no teacher'),
         ('with pairs: pairs', 'x: pair', r"shows unknown runs \['pair'"),
         ('tables:', 'table:', r"unknown \['table'"),
