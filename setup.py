@@ -1,4 +1,4 @@
-"""Packaging of mmps. Versions that are tested stand in requirements.txt."""
+"""Packaging of mmps. requirements.txt pins the tested versions."""
 
 import os
 import shutil

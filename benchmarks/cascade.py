@@ -1,7 +1,8 @@
-"""What is kept and what is saved by running pairs on the best k images alone.
+"""Scores and time of a cascade that runs pairs only on the best k images.
 
-The whole test loop, plain pass of the cascade included, on the first queries
-of a protocol: without a cascade, then with each k. Every run starts afresh.
+The whole test loop, including the plain pass of the cascade, on the first
+queries of a protocol: without a cascade, then with each k. No run reuses
+the findings of another.
 
     python benchmarks/cascade.py configs/qeeps/qeeps_r18_synth.py CHECKPOINT \\
         --queries 100 --top 5 10 20

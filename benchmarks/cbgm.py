@@ -2,13 +2,13 @@
 
     python benchmarks/cbgm.py [--k1 10] [--k2 3] [--seed 0] [--out result.json]
 
-Three sets of drawn people; no image is read. In the first two, people walk in
-groups that are seen together again and again among strangers; the second has
-noisier embeddings. In the third, everybody meets somebody else each time, so
-context can only mislead. Each query is searched in all other images, plainly,
-with CBGM as the published program does it, and with the variant that takes
-the sum. The same queries go through ``tests/evaluation/reference.py``, plain
-loops that try all matchings, and the largest difference is printed.
+Three sets of synthetic people; no image is read. In the first two, people walk
+in groups that appear together repeatedly among strangers; the second set has
+noisier embeddings. In the third, people appear with others each time, so
+context can only mislead. Each query is searched in all other images without
+CBGM, with CBGM as in the published program, and with the variant that takes
+the sum. ``tests/evaluation/reference.py``, plain loops that try all matchings,
+scores the same queries, and the largest difference is printed.
 """
 
 import argparse

@@ -4,7 +4,7 @@ The same student is trained plainly, with a frozen table (KD_reid), with a
 teacher of its detector (KD_det) and with both, on the same made-up scenes,
 the four taking turns in one process; the teacher's forward pass alone is timed
 beside them. Medians over the rounds. Peak memory is that of one process for
-each. Weights are drawn: they do not change the cost.
+each. Weights are random: they do not change the cost.
 
     python benchmarks/distillation.py                    # CPU, R18 from R50
     python benchmarks/distillation.py --student oim_r18_w0.1_synth \\

@@ -22,7 +22,7 @@ def test_sets() -> dict[str, dict[int, np.ndarray]]:
     """Name -> query -> images of its gallery.
 
     PRW: each query in all 6112 frames but its own (PRW-mini: 30 queries).
-    CUHK-SYSU: 2900 queries, 100 images each, drawn from the 6978.
+    CUHK-SYSU: 2900 queries, 100 images each, sampled from the 6978.
     """
     draw = np.random.default_rng(0)
 

@@ -1,4 +1,4 @@
-"""Pairs a second of a query-guided test: the test loop, and what came before.
+"""Pairs per second of a query-guided test: the test loop and its predecessors.
 
 Four ways take turns, several times, on the same queries and galleries:
 

@@ -6,7 +6,7 @@
 The C4 maps of all images are computed once with a trained OIM network; then
 the query branch alone is trained on pairs, in several ways, which takes
 seconds where a whole training takes minutes. Shown is how often the query's
-person outscores another person of a test image: 0.5 is blind.
+person outscores another person of a test image: 0.5 is chance.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Threads and processes of a training, also beside other programs.
+"""Speed of training with threads and processes, also beside other programs.
 
     python benchmarks/threads.py --data data/synth-tiny
 

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, and how much memory it takes.
+"""Time of the parts of a training step, and its peak memory.
 
 Each config runs in a process of its own, one after the other, on made-up
 scenes of its own input size: images a second, peak memory, and the share of

@@ -42,7 +42,7 @@ __all__ = [
     'table_of',
 ]
 
-#: In place of a checkpoint, to test freshly drawn weights as a baseline.
+#: In place of a checkpoint, to test random initial weights as a baseline.
 UNTRAINED = 'untrained'
 
 
@@ -259,7 +259,7 @@ def _metric_to_show(runner: QuietRunner, show: dict) -> PersonSearchMetric:
         protocols = select(protocols, metrics[0].protocols)
     if not metrics or not protocols:
         raise ValueError(
-            'there is no search to show: the test needs a PersonSearchMetric '
+            'no search to show: the test needs a PersonSearchMetric '
             'and a protocol'
         )
     if show.get('protocol') is not None:

@@ -1,4 +1,4 @@
-"""The tools, run as a user runs them, on drawn scenes."""
+"""The tools, run as a user runs them, on synthetic scenes."""
 
 import contextlib
 import json
@@ -231,7 +231,9 @@ def test_stopped_and_resumed_equals_unbroken(trained, config, tmp_path):
     )
     assert code == 143, output[-3000:]
     assert 'Traceback' not in output
-    assert f'saved {tmp_path}/interrupted.pth: go on with --resume' in output
+    assert (
+        f'saved {tmp_path}/interrupted.pth: continue with --resume' in output
+    )
     run(*command, '--resume')
     assert_equal_ends(trained, tmp_path)
     figures = [read_logs(find_logs(w)).figures for w in (trained, tmp_path)]

@@ -1,4 +1,4 @@
-"""From a checkpoint to an entry of the zoo, on drawn scenes."""
+"""From a checkpoint to an entry of the zoo, on synthetic scenes."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""The README's commands, run from its top to its end on a few drawn scenes.
+"""The README's commands, run in order on a few synthetic scenes.
 
 What takes hours or the real data is not run: it is listed here, so that no
 command of the README is forgotten.
@@ -14,7 +14,7 @@ from tests.markdown import ROOT
 from tests.synthetic.sets import make_cuhk_sysu
 from tests.test_docs import commands
 
-#: Run by others: the suite itself, CI, tests of configs and of the renderer.
+#: Covered elsewhere: by the suite itself, CI, tests of configs and renderer.
 ELSEWHERE = (
     *('make', 'tools/dist_train.sh'),
     *('python tools/train.py', 'python tools/make_synthetic.py'),
@@ -24,6 +24,7 @@ IN_PLACE_OF = {
     'configs/oim/oim_r50.py': 'configs/kd/oim_r18_qeeps50_synth.py',
     'work_dirs/oim_r50/epoch_20.pth': 'zoo://oim_r18_qeeps50_synth',
     'G100': 'occlusion',
+    'data/synth-small/Image/SSM/s644.jpg': 'data/synth-small/Image/SSM/s1.jpg',
 }
 
 
@@ -31,7 +32,7 @@ IN_PLACE_OF = {
 def place(tmp_path_factory):
     """A clone as it looks to a command, with other data."""
     folder = tmp_path_factory.mktemp('clone')
-    for name in ('configs', 'tools'):
+    for name in ('configs', 'demo', 'tools'):
         (folder / name).symlink_to(ROOT / name)
     make_cuhk_sysu(folder / 'data/synth-small')
     (folder / 'data/cuhk-sysu').symlink_to(folder / 'data/synth-small')
@@ -65,8 +66,11 @@ def test_every_command_of_the_readme_runs(place):
         assert done.returncode == wanted, f'{command}:\n{done.stdout[-3000:]}'
         run.append(arguments[0].removeprefix('tools/'))
     assert run == [
-        *('check_dataset.py', 'test.py', 'score.py', 'show_ranking.py'),
-        *('report.py', 'zoo.py', 'test.py'),
+        *('demo/search.py', 'check_dataset.py', 'test.py', 'score.py'),
+        *('show_ranking.py', 'report.py', 'zoo.py', 'test.py'),
     ]
-    for name in ('oim_r50.json', 'oim_r50.npz', 'ranking.png', 'report.html'):
+    for name in (
+        *('sheet.jpg', 'oim_r50.json', 'oim_r50.npz', 'ranking.png'),
+        'report.html',
+    ):
         assert (place / name).stat().st_size > 500, name

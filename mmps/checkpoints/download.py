@@ -113,8 +113,8 @@ def _copy(url: str, partial: Path) -> int:
     if parts.netloc not in ('', 'localhost'):
         raise CheckpointError(
             url,
-            f'{parts.netloc!r} is taken for the name of another machine',
-            'A path has three slashes in front: file:///path/of/file',
+            f'{parts.netloc!r} is read as the name of another machine',
+            'Put three slashes before a path: file:///path/of/file',
         )
     try:
         source = Path(urllib.request.url2pathname(parts.path))
@@ -131,7 +131,7 @@ def _copy(url: str, partial: Path) -> int:
 def _verify(partial: Path, length: int | None, sha256: str | None, check):
     if length is None and sha256 is None and check is None:
         raise CheckpointError(
-            partial, 'the server told no length and no SHA-256'
+            partial, 'the server sent neither length nor SHA-256'
         )
     if sha256 is not None:
         check_sha256(partial, sha256)
@@ -142,10 +142,10 @@ def _verify(partial: Path, length: int | None, sha256: str | None, check):
 def _refused(url: str, error: CheckpointError) -> CheckpointError:
     return CheckpointError(
         url,
-        f'what was downloaded is refused: {error.problem}',
-        'Try again or take another address. Digits at the end of a name are '
-        'taken for its SHA-256; if they are a date, download the file '
-        'yourself and give its path',
+        f'the downloaded file is refused: {error.problem}',
+        'Try again or use another address. Hexadecimal digits at the end of '
+        'a name are read as its SHA-256; if they are a date, download the '
+        'file yourself and give its path',
     )
 
 

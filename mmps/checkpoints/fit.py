@@ -167,7 +167,7 @@ def check_state_dict(
         raise CheckpointError(
             filename,
             f'{refused}{depths} ({bad.counts()})',
-            'Take a checkpoint of the same depth, or the config of its depth',
+            'Use a checkpoint of the same depth, or the config of its depth',
         )
     allowed = len(report.problem_keys()) - len(bad.problem_keys())
     more = f'\n  and {allowed} keys that may differ (allow)' if allowed else ''
@@ -176,7 +176,7 @@ def check_state_dict(
         f'{refused}{bad.table()}{more}',
         hint
         or 'Check that config and checkpoint belong together (backbone, '
-        'number of identities, method). To fine-tune from it all the same, '
+        'number of identities, method). To fine-tune from it anyway, '
         'list the prefixes of such keys in default_hooks.strict_load.allow, '
         f'for example {bad.problem_keys()[0].rsplit(".", 1)[0]!r}',
     )

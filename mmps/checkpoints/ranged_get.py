@@ -92,7 +92,7 @@ def _pull(
         total = _total(reply, have if append else 0)
         if append and not _starts_at(reply, have):
             partial.unlink(missing_ok=True)
-            raise _Interrupted('another range than asked for', None)
+            raise _Interrupted('the server sent another range', None)
         with tqdm(
             desc=partial.stem,
             total=total,

@@ -83,9 +83,9 @@ def check_integrity(path: Path, sha256: str | None = None) -> None:
         if sha256 is None:
             raise CheckpointError(
                 path,
-                'not a zip archive: cut short, not a checkpoint, or of a '
+                'not a zip archive: truncated, not a checkpoint, or of a '
                 'kind without checksums (safetensors, torch before 1.6)',
-                f'If it is one, vouch for it: '
+                f'If you trust the file, confirm it with '
                 f'sha256sum {path.name} > {path.name}.sha256',
             )
         check_sha256(path, sha256)
@@ -136,7 +136,7 @@ def check_finite(checkpoint: dict, path: str | Path) -> None:
             path,
             f'{len(bad)} tensors hold NaN or infinity: {", ".join(bad[:5])}'
             + (', ...' if len(bad) > 5 else ''),
-            'The run that wrote them diverged; take an earlier checkpoint',
+            'The run that wrote them diverged; use an earlier checkpoint',
         )
 
 
@@ -168,8 +168,8 @@ def _read_torch(path: Path, map_location) -> dict:
         raise CheckpointError(
             path,
             f'cannot be read as weights: {(refused or reason)[0].strip()}',
-            'Only tensors, numbers, strings and containers are read; a file '
-            'that needs more must be converted by someone who trusts it',
+            'Only tensors, numbers, strings and containers are read; ask '
+            'the author of other files for the weights alone',
         ) from error
 
 

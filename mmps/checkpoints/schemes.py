@@ -34,7 +34,7 @@ def load_from_local(filename: str, map_location=None) -> dict:
     if '://' in str(filename):
         scheme = str(filename).split('://')[0]
         raise CheckpointError(
-            filename, f'{scheme}:// is not a known place of checkpoints'
+            filename, f'{scheme}:// is not a known source of checkpoints'
         )
     return load_checkpoint_file(filename, map_location)
 
@@ -107,7 +107,7 @@ def _look_up(address: str, table: str) -> str:
             'Give the https:// address or the path of the file',
         )
     if not urls[name].startswith('http'):
-        raise CheckpointError(address, f'has no address but {urls[name]!r}')
+        raise CheckpointError(address, f'not a web address: {urls[name]!r}')
     return urls[name]
 
 

@@ -85,9 +85,9 @@ def _check_same_teacher(
     """Compare the teacher with that of the checkpoint that is resumed."""
     if taught_by is None:
         print_log(
-            f'{resumed} does not tell its teacher, which files of earlier '
-            'versions of mmps do not, nor those of a run without one: make '
-            f'sure that it was {distiller.checkpoint}',
+            f'{resumed} does not name its teacher; files of earlier versions '
+            'of mmps and of runs without a teacher do not. Make sure that it '
+            f'was {distiller.checkpoint}',
             logger='current',
             level=logging.WARNING,
         )

@@ -61,7 +61,7 @@ class FrozenLUTHook(Hook):
         if not losses:
             raise ValueError(
                 f'FrozenLUTHook: the student, a {type(model).__name__} '
-                'without OIMLoss, has no lookup table to freeze; take a '
+                'without OIMLoss, has no lookup table to freeze; use a '
                 'config of configs/oim, or remove the hook'
             )
         table = read_table(self.teacher)

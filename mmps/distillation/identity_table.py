@@ -92,9 +92,9 @@ class IdentityTable:
             if not trust_order:
                 side = 'the table' if self.names is None else 'the data set'
                 raise self._error(
-                    f'{side} has no identity names, so that rows could '
+                    f'{side} has no identity names, so its rows could '
                     'belong to other people',
-                    'If their order is surely the same, say so: '
+                    'If you know that their order is the same, use '
                     'FrozenLUTHook(trust_order=True)',
                 )
             return self.normalised(), 0
@@ -194,9 +194,9 @@ def write_table(
     if table.names is None:
         raise CheckpointError(
             table.source,
-            'has no identity names, so that no one could check a table of it',
-            'Train with IdentityNamesHook, which configs/_base_/'
-            'default_runtime.py has',
+            'has no identity names, so a table of it could not be checked',
+            'Train with IdentityNamesHook, which is in configs/_base_/'
+            'default_runtime.py',
         )
     if Path(path).suffix != '.pth':
         raise CheckpointError(path, 'the name of a table file ends in .pth')
@@ -356,6 +356,6 @@ def embeddings_of_people(
             if 'embeddings' not in people:
                 raise ValueError(
                     'the network returns no gt_instances.embeddings, so it '
-                    'cannot teach a table; a detector alone embeds no one'
+                    'cannot provide a table; a detector has no embeddings'
                 )
             yield people.embeddings, people.instances_ids

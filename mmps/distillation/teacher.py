@@ -183,8 +183,8 @@ def check_pair(student: nn.Module, teacher: nn.Module) -> None:
     ]
     if differing:
         raise ValueError(
-            'the teacher cannot be asked about the anchors and RoIs of this '
-            'student, they differ in\n  '
+            'the teacher cannot score the anchors and RoIs of this '
+            'student, because they differ in\n  '
             + '\n  '.join(differing)
             + '\nTrain a teacher with the settings of the student'
         )

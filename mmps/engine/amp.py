@@ -64,9 +64,7 @@ def enable_amp(cfg, dtype: str = 'auto') -> None:
         raise ValueError(f'--amp is one of {AMP_DTYPES}, got {dtype!r}')
     gpu = torch.cuda.is_available()
     if dtype == 'fp16' and not gpu:
-        raise ValueError(
-            '--amp fp16 needs a GPU, and none is there; on a CPU: --amp bf16'
-        )
+        raise ValueError('--amp fp16 needs a GPU; on a CPU, use --amp bf16')
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if kind in ('AmpOptimWrapper', 'CPUAmpOptimWrapper'):
         return

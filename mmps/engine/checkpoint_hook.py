@@ -74,7 +74,7 @@ class SafeCheckpointHook(CheckpointHook):
         if path is None:
             start = runner.cfg.get('start_from')
             runner.logger.warning(
-                f'Nothing to resume in {runner.work_dir}: starting anew'
+                f'Nothing to resume in {runner.work_dir}: starting a new run'
                 + (f' from {start}' if start else '')
             )
             runner._load_from = start
@@ -104,7 +104,7 @@ class SafeCheckpointHook(CheckpointHook):
             and not hasattr(loop, 'resume_at')
         ):
             raise ValueError(
-                f'the checkpoint is from within epoch {meta["epoch"] + 1}: '
+                f'the checkpoint was saved within epoch {meta["epoch"] + 1}: '
                 "resume it with train_cfg=dict(type='ResumableTrainLoop', "
                 f'...), not with {type(loop).__name__}'
             )

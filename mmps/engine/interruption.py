@@ -110,7 +110,7 @@ class SignalWatch:
             if get_rank() == 0:
                 # not print: the signal may have come in the middle of one
                 name = signal.Signals(signum).name
-                note = f'\n{name}: saving and stopping; again: ends at once\n'
+                note = f'\n{name}: saving, then stopping; repeat to end now\n'
                 os.write(2, note.encode())
         if self.at_once:
             raise Interrupted(self._first)

@@ -138,8 +138,8 @@ def _refuse_averaged_buffers(cfg) -> None:
     for hook in cfg.get('custom_hooks') or ():
         if isinstance(hook, dict) and hook.get('type') == 'SyncBuffersHook':
             raise ValueError(
-                'SyncBuffersHook averages every buffer over the ranks, also '
-                'the lookup table and queue position of OIM: remove it from '
-                'custom_hooks; AverageBatchNormHook averages the statistics '
-                'of BatchNorm'
+                'SyncBuffersHook averages every buffer over the ranks, '
+                'including the lookup table and queue position of OIM: '
+                'remove it from custom_hooks; AverageBatchNormHook averages '
+                'the statistics of BatchNorm'
             )

@@ -59,7 +59,7 @@ class NonFiniteLossHook(Hook):
             f'{where}, rank {get_rank()}: a loss is NaN or infinite: '
             f'{listed}. Images: {", ".join(images)}. Nothing was saved since; '
             'resume from the last checkpoint with a lower learning rate, a '
-            'longer warm-up or clip_grad, and look at the boxes of these '
+            'longer warm-up or clip_grad, and check the boxes of these '
             'images'
         )
 

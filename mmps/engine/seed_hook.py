@@ -42,7 +42,7 @@ class StatelessSeedHook(Hook):
             if not isinstance(runner.train_loop, EpochBasedTrainLoop):
                 raise ValueError(
                     f'{type(runner.train_loop).__name__} has no epochs, so '
-                    'each image would be augmented alike in every pass; use '
+                    'every pass would augment an image in the same way; use '
                     "train_cfg=dict(type='EpochBasedTrainLoop', ...)"
                 )
             dataset.seed = runner.seed

@@ -116,5 +116,5 @@ def _check_resumable(checkpoint: dict, source) -> None:
         raise CheckpointError(
             source,
             f'cannot be resumed from, it has no {", ".join(lacking)}',
-            'It holds weights only; start a new run with load_from instead',
+            'It has only weights; start a new run with load_from instead',
         )

@@ -180,9 +180,9 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         self.runner.logger.warning(
             f'Stopped by {stop.name} {where}; '
             + (
-                f'saved {saved}: go on with --resume'
+                f'saved {saved}: continue with --resume'
                 if saved is not None
-                else 'nothing was saved, for want of a SafeCheckpointHook'
+                else 'nothing was saved, without a SafeCheckpointHook'
             )
         )
         self.runner.call_hook('after_run')

@@ -5,12 +5,12 @@ Symbols used in this file:
     S   resamples
 
 Two networks are tested on the same queries, and some queries are hard for
-both; so the difference is taken query by query. How far its mean depends on
-which queries happened to be asked is said by a bootstrap: n queries are drawn
-from the n with replacement, S times, and the middle 95 % of the S means are
-the interval (percentile method; Efron and Tibshirani, "An Introduction to the
-Bootstrap", 1993, chapter 13). It says nothing of another training of the same
-networks, and takes queries as independent of each other.
+both; so the difference is taken query by query. A bootstrap estimates how far
+its mean depends on the choice of queries: n queries are sampled from the n
+with replacement, S times, and the middle 95 % of the S means are the interval
+(percentile method; Efron and Tibshirani, "An Introduction to the Bootstrap",
+1993, chapter 13). The interval does not cover another training of the same
+networks, and assumes that queries are independent of each other.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ CONFIDENCE = 0.95
 RESAMPLES = 10_000
 #: Average precisions that differ by no more are equal.
 SAME = 1e-9
-#: Numbers drawn at a time; changes memory, never a result.
+#: Numbers sampled at a time; changes memory, never a result.
 BLOCK = 2**22
 
 
@@ -129,7 +129,7 @@ def pair_up(
         raise ValueError(
             'the runs have different rows: '
             + _only(rows_a, rows_b, lambda name: name)
-            + '; choose those that both have (--protocol)'
+            + '; choose rows that both have (--protocol)'
         )
     if not rows_a:
         raise ValueError('the runs have no query; there is nothing to compare')
@@ -153,7 +153,7 @@ def _paired(
 ) -> Paired:
     if a.keys() != b.keys():
         raise ValueError(
-            f"the runs were asked for different queries of '{name}': "
+            f"the runs have different queries of '{name}': "
             + _only(a, b, _query_text)
         )
     for key, line in a.items():
@@ -218,7 +218,7 @@ def compare(
 def resampled_means(
     differences: np.ndarray, resamples: int, seed: int
 ) -> np.ndarray:
-    """Means over queries that are drawn with replacement.
+    """Means over queries that are sampled with replacement.
 
     Args:
         differences: (f, n) of several figures; a draw of queries serves all.

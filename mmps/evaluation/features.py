@@ -179,8 +179,8 @@ class Features:
         embeddings, boxes = self.query_embeddings, self.detections.embeddings
         if embeddings is None or boxes is None:
             raise ValueError(
-                'the model gives no embeddings, so people cannot be searched '
-                'for; protocols=[] scores detection alone'
+                'the model returns no embeddings, so search cannot be '
+                'scored; protocols=[] scores detection alone'
             )
         if len(embeddings) != len(self.queries):
             raise ValueError(
@@ -195,7 +195,7 @@ class Features:
         for number, query in enumerate(self.queries):
             if not 0 <= query.image < len(self.image_names):
                 raise ValueError(
-                    f'query {number} lies in image {query.image} of '
+                    f'query {number} is in image {query.image} of '
                     f'{len(self.image_names)}'
                 )
         wrong, problem = _not_unit(embeddings)

@@ -128,7 +128,7 @@ class PairStore:
     Args:
         folder: Folder of one network, ``work_dir/pairs/<fingerprint>``.
         identities: What identifies images and queries of the test set.
-        det_thr: Least score of a detection.
+        det_thr: Minimum score of a detection.
     """
 
     def __init__(

@@ -53,9 +53,10 @@ class PairTestLoop(BaseLoop):
         batch_size: Pairs at a time.
         queries_at_once: Queries of a block: each gallery image is read once
             for a block.
-        unit_pairs: Pairs of a unit, about; what a killed process loses. None
-            cuts the test into about 1000 units of 32 to 2048 pairs.
-        cache_mb: Bound of what is kept of the queries of a block, in MB.
+        unit_pairs: Approximate number of pairs of a unit, which is what a
+            killed process loses. None cuts the test into about 1000 units
+            of 32 to 2048 pairs.
+        cache_mb: Maximum cache for the queries of a block, in MB.
         cascade_topk: Rank the images of a query's galleries, all protocols
             together, by the plain embeddings of the same network first, and
             run pairs on the best k alone; the others follow behind them in
@@ -246,13 +247,13 @@ class PairTestLoop(BaseLoop):
         there = sum(file.exists() for file in files)
         self._say(
             f'{total} pairs, {total - num} of them from earlier tests; '
-            f'{num} in {len(units)} units, {there} of them done before '
+            f'{num} in {len(units)} units, {there} of them already done '
             f'({store.folder})'
         )
         if too_high:
             self._say(
                 f'{too_high} pairs are on disk with a det_thr above '
-                f'{self.metric.det_thr:g} and are run again'
+                f'{self.metric.det_thr:g} and will run again'
             )
         self._run_units(store, claims, pictures, units, files)
         return [*reused, *files]
@@ -423,7 +424,7 @@ class PairTestLoop(BaseLoop):
         for folder in outdated(pairs):
             self._say(
                 f'{folder} has findings of an earlier version of mmps, which '
-                'are not used; it may be deleted'
+                'are not used; you can delete it'
             )
 
     @staticmethod

@@ -107,7 +107,8 @@ def check_per_query(path: str | os.PathLike) -> None:
     """Refuse a name that says neither csv nor json, before anything runs."""
     if Path(path).suffix not in SUFFIXES:
         raise ValueError(
-            f'{path}: a file of single queries ends in {" or ".join(SUFFIXES)}'
+            f'{path}: results per query need a name that ends in '
+            f'{" or ".join(SUFFIXES)}'
         )
 
 
@@ -163,8 +164,8 @@ def read_per_query(path: str | os.PathLike) -> list[QueryLine]:
         return [_parsed(o, number) for number, o in enumerate(objects, 1)]
     except (TypeError, ValueError, csv.Error) as error:
         raise ValueError(
-            f'{path}: not a file of single queries ({error}); --per-query '
-            'writes one'
+            f'{path}: not a file with results per query ({error}); '
+            '--per-query writes one'
         ) from error
 
 
@@ -195,7 +196,7 @@ def _parsed(values: object, number: int) -> QueryLine:
         fits = fits and line.average_precision is not None
     if not fits:
         raise ValueError(
-            f'entry {number}: AP {ap!r} with gt {gt!r}; it is empty where '
-            'gt is 0, and from 0 to 1 elsewhere'
+            f'entry {number}: AP {ap!r} with gt {gt!r}; AP must be empty if '
+            'gt is 0, and otherwise in [0, 1]'
         )
     return line

@@ -53,8 +53,8 @@ def proposals_of_pairs(
     Args:
         loop: With the network; see ``mmps.apis.load_pair_loop``.
         protocol: Name of the protocol.
-        num_queries: Take only so many, the first of the protocol; None for
-            all.
+        num_queries: Use only this number of queries, the first of the
+            protocol; None for all.
     """
     searcher = loop.searcher()
     protocols = loop.dataset.metainfo['protocols']

@@ -65,7 +65,7 @@ def _by_image(
         if other is not record and not _same(other, record):
             raise ValueError(
                 f"image '{image_names[index]}' (img_id {index}) came twice "
-                'with different results; each image is to be tested once'
+                'with different results; test each image once'
             )
     missing = [i for i in range(len(image_names)) if i not in images]
     if missing:
@@ -123,12 +123,12 @@ def _query_embeddings(
             number = int(number)
             if not 0 <= number < len(queries):
                 raise ValueError(
-                    f"image '{image_names[index]}' answers query {number}; "
-                    f'the test set has {len(queries)}'
+                    f"image '{image_names[index]}' has an embedding of query "
+                    f'{number}; the test set has {len(queries)} queries'
                 )
             if queries[number].image != index or number in found:
                 raise ValueError(
-                    f'query {number} lies in image '
+                    f'query {number} is in image '
                     f"'{image_names[queries[number].image]}', but image "
                     f"'{image_names[index]}' gave an embedding for it"
                     + (' again' if number in found else '')
@@ -138,7 +138,7 @@ def _query_embeddings(
         if number not in found:
             raise ValueError(
                 f"query {number} (image '{image_names[query.image]}') has no "
-                'embedding; the model is to return query_instances.embeddings '
-                'for every query_ids that it was given'
+                'embedding; the model must return query_instances.embeddings '
+                'for all query_ids that it gets'
             )
     return np.stack([found[n] for n in range(len(queries))]) if found else None

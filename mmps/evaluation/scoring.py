@@ -92,8 +92,7 @@ def select(
             known = ', '.join(protocols) or 'none'
             raise ValueError(
                 f"no protocol '{name}' in this test set; it has: {known}. "
-                'Ask for it in dataset.protocols too, and the file that it '
-                'lacks is named'
+                'Add it to dataset.protocols to see which file is missing'
             )
     return {name: protocols[name] for name in names}
 

@@ -180,8 +180,8 @@ def _what_is_missing(
     text = f'{folder}: pairs that were not run: {counts}'
     if too_high:
         text += (
-            f'; {too_high} were run at a det_thr above {det_thr:g}, ask for '
-            'that of the test'
+            f'; {too_high} were run at a det_thr above {det_thr:g}; use the '
+            'det_thr of the test'
         )
     return (
         f'{text}; complete: {there or "no protocol"}. A cascade or '

@@ -79,7 +79,7 @@ class Analysis:
 
 
 def build_network(cfg: Config) -> nn.Module:
-    """The network of a config as it is tested, weights drawn, not loaded.
+    """The network of a config as it is tested, with random weights.
 
     Nothing is downloaded: size and speed do not depend on the weights, but
     for how many proposals overlap.
@@ -165,7 +165,7 @@ def median_ms(
 
 
 class _Tested(nn.Module):
-    """Runs a network on one drawn image, or on a pair of them.
+    """Runs a network on one random image, or on a pair of them.
 
     A pair is run whole: nothing of either image is kept from before.
     """
@@ -199,7 +199,7 @@ class _Tested(nn.Module):
             sample = DetDataSample(metainfo=self.meta)
             self.network.predict(self.image, [sample])
             return
-        # weights are drawn: whatever is detected is compared
+        # weights are random: whatever is detected is compared
         searcher = self.network.pair_searcher(score_thr=0.0, cache_mb=1)
         query = searcher.query(self.image, self.meta, self.box)
         gallery = searcher.gallery(self.image, self.meta)

@@ -159,8 +159,8 @@ def read_plan(path: Path) -> Plan:
         for other in runs[name].others():
             if other not in list(runs)[:-1]:
                 raise ValueError(
-                    f'{path}: run {name} builds on {other!r}, which is not '
-                    'above it'
+                    f'{path}: run {name} builds on {other!r}, which must be '
+                    'listed above it'
                 )
     tables = content.get('tables', {})
     differences = content.get('differences', {})
@@ -288,7 +288,7 @@ class Campaign:
                 if found := figures(run):
                     curves.setdefault(label, {})[weight] = found
         if not curves:
-            raise ValueError(f'nothing of sweep {name} has been run yet')
+            raise ValueError(f'no run of sweep {name} is finished yet')
         save_weight_sweep(
             curves, figures(sweep['detector']), self.plan.protocols[-1], path
         )
@@ -418,8 +418,8 @@ def call(command: str, work: Path, *arguments: str) -> None:
         code = CHILDREN.run(program, stdout=file, stderr=subprocess.STDOUT)
     if code in STOPPED:
         print(
-            f'mmps {command} was stopped by {STOPPED[code]} ({log}); the same '
-            'command again goes on',
+            f'mmps {command} was stopped by {STOPPED[code]} ({log}); run the same '
+            'command again to continue',
             file=sys.stderr,
         )
         raise SystemExit(code)

@@ -305,13 +305,13 @@ def describe_guidance(guidance: Guidance) -> str:
             for number, block in enumerate(guidance.gates, 1)
         ]
         lines.append(
-            '(standard deviations of a gate: 0 over queries is inert)'
+            '(standard deviations of a gate: 0 over queries means no effect)'
         )
     else:
         lines.append('no gates (backbone.gated=False)')
     lines += [
-        f"the gallery's C4 map moves by {100 * guidance.map_change:.2g} % of "
-        'its size from query to query',
+        f"the gallery's C4 map changes by {100 * guidance.map_change:.2g} % "
+        'of its size from query to query',
         f"{guidance.cases} images with the query's person and others: the "
         'person scores higher in',
     ]

@@ -95,7 +95,7 @@ def spread(results: Sequence[dict], key: str) -> str:
 
 
 def mean_and_deviation(figures: Sequence[dict], key: str) -> str:
-    """Cell of a table, in percent; '-' if nobody has the figure."""
+    """Cell of a table, in percent; '-' if no run has the figure."""
     values = [100 * found[key] for found in figures if key in found]
     if not values:
         return '-'

@@ -231,7 +231,7 @@ class PersonSearchRoIHead(StandardRoIHead):
             cls_score: (R, 2) logits.
             bbox_pred: (R, 4) deltas.
             img_shape: Height and width of the image.
-            score_thr: Least score, in place of that of ``test_cfg``.
+            score_thr: Minimum score, in place of that of ``test_cfg``.
 
         Returns:
             The detections in input pixels, and (M,) their rows in ``boxes``.

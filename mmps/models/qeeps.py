@@ -131,14 +131,14 @@ def check_pairs(queries: SampleList, gallery: SampleList) -> None:
     for sample in (*queries, *gallery):
         if 'pair_identity' not in sample:
             raise ValueError(
-                f'{sample.img_path} belongs to no pair; QEEPS trains on a '
+                f'{sample.img_path} is not part of a pair; QEEPS trains on a '
                 'QueryGalleryPairs, with '
                 "collate_fn=dict(type='collate_pairs')"
             )
     if len(queries) != len(gallery):
         raise ValueError(
             f'{len(queries)} query images and {len(gallery)} gallery images '
-            "are no pairs; use collate_fn=dict(type='collate_pairs')"
+            "do not form pairs; use collate_fn=dict(type='collate_pairs')"
         )
     for query, other in zip(queries, gallery, strict=True):
         if query.pair_identity != other.pair_identity:

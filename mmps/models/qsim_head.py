@@ -109,7 +109,7 @@ class QSimHead(BaseModule):
         return mean_of_known(orders)
 
     def sample(self, ids: Tensor, wanted: Tensor) -> Tensor:
-        """Rows of all positives, and of at most so many negatives.
+        """Rows of all positives, and of at most ``negatives`` for each.
 
         Without a positive, ``negatives`` rows are taken all the same.
         """

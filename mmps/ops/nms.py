@@ -44,8 +44,8 @@ def nms(
         iou_threshold: IoU, in [0, 1], above which the lower score goes;
             equal to it stays.
         offset: 0, or 1 if x2 and y2 are the last pixel inside the box.
-        max_num: Stop once so many boxes are kept; what comes after them is
-            not looked at.
+        max_num: Stop after this number of kept boxes; later boxes are
+            dropped.
 
     Returns:
         (K,) long, K <= N, on the device of ``boxes``.

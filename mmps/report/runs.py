@@ -97,7 +97,7 @@ def read_queries(path: Path, det_thr: float = 0.5) -> list[QueryLine]:
         return score_features(read_dump(path), det_thr=det_thr).queries
     if path.suffix not in SUFFIXES:
         raise ValueError(
-            f'{path}: a run is a file of single queries '
+            f'{path}: a run is a file with results per query '
             f'({" or ".join(SUFFIXES)}) or a dump (.npz)'
         )
     return read_per_query(path)
@@ -146,8 +146,8 @@ def check_same(
         if abs(a - b) > TOLERANCE or math.isnan(a) != math.isnan(b):
             raise ValueError(
                 f'{files[".json"]} has {key} = {a}, but {files[".npz"]} '
-                f'scores {b}: they are not of one run, or --det-thr is not '
-                'that of the test'
+                f'scores {b}: they are from different runs, or --det-thr '
+                'differs from that of the test'
             )
 
 

@@ -1,4 +1,4 @@
-"""Two runs query by query, drawn: who wins where, and how sure that is."""
+"""Picture of two runs, query by query: differences and their confidence."""
 
 import os
 from collections.abc import Sequence

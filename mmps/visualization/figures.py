@@ -153,7 +153,7 @@ def _fill(ax, panel: Panel) -> None:
 def thinned(
     x: np.ndarray, y: np.ndarray, most: int = 400
 ) -> tuple[np.ndarray, np.ndarray]:
-    """At most so many points of a line, both ends among them."""
+    """At most ``most`` points of a line, including both ends."""
     if len(x) <= most:
         return x, y
     kept = np.unique(np.linspace(0, len(x) - 1, most).round().astype(int))

@@ -1,4 +1,4 @@
-"""What a model is fed: images behind the pipeline, with all that is known.
+"""The input of a model: images after the pipeline, with their annotations.
 
 Frames: a colour of its own for each identity, grey for people without
 one, dashed for boxes to be ignored, thick orange for queries, thick green for

@@ -14,9 +14,9 @@ from .ranking_sheet import query_sheet
 #: What the frames mean.
 LEGEND = (
     'Dark: the query. Green: the person. Red: someone else. Blue: the person '
-    'where none of the first detections found them; "at 57" is the place of '
-    'the one that did, "no box" that none lies on them. Numbers are '
-    'similarities.'
+    'in images where none of the first detections is correct; "at 57" is the '
+    'rank of the correct one, "no box" means that no detection overlaps the '
+    'person. Numbers are similarities.'
 )
 
 

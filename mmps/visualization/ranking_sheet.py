@@ -103,7 +103,9 @@ def describe(
     """One line: who is asked for and how well they were found."""
     number = int(search.protocols[protocol].queries[position])
     query, score = search.queries[number], ranking.score()
-    first = f'first right at {score.rank}' if score.rank else 'never right'
+    first = (
+        f'first correct at {score.rank}' if score.rank else 'none is correct'
+    )
     return (
         f'query {number}, {query.identity} in '
         f'{search.image_names[query.image]}, {protocol}: '

@@ -52,7 +52,7 @@ def _addresses(text: str, source: str | Path) -> list[str]:
         if not address.startswith(('http://', 'https://', 'file://')):
             raise ZooError(
                 source,
-                f'{address!r} is no http, https or file address',
+                f'{address!r} is not an http, https or file address',
                 'For a folder: MMPS_ZOO_URL=file:///path/of/folder',
             )
     return [address.rstrip('/') for address in text.split()]

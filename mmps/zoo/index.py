@@ -28,7 +28,7 @@ from .errors import ZooError
 _INDEX = 'model-index.yml'
 _SHA256 = re.compile('[0-9a-f]{64}')
 #: Data that anyone can draw, by the last part of a config's name.
-_DRAWN = ('synth', 'others', 'tiny', 'quick', 'crowded', 'crowded_3x')
+_SYNTHETIC = ('synth', 'others', 'tiny', 'quick', 'crowded', 'crowded_3x')
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Entry:
     @property
     def train_command(self) -> str:
         """What trains it, in the setting that its config is written for."""
-        amp = ' --amp' if self.name.endswith(_DRAWN) else ''
+        amp = ' --amp' if self.name.endswith(_SYNTHETIC) else ''
         return f'python tools/train.py {self.config}{amp}'
 
     @property

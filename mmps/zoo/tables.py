@@ -107,11 +107,11 @@ def _named(patterns: list[str], index: Index, page: Path) -> list[Entry]:
 
 def _render(entries: list[Entry], index: Index, page: Path) -> str:
     rows = [_row(entry, index, page) for entry in entries]
-    # what is in no row has no column
+    # a column without a value in any row is left out
     wanted = [
         i
         for i, name in enumerate(_HEAD)
-        if name in ('config', 'ours: search', 'weights')
+        if name in ('config', 'ours: search')
         or any(row[i] != '-' for row in rows)
     ]
     lines = [[_HEAD[i] for i in wanted], ['---'] * len(wanted)]
@@ -125,14 +125,14 @@ def _row(entry: Entry, index: Index, page: Path) -> list[str]:
 
     teacher = entry.metadata.get('Teacher', '-')
     trained = bool(entry.results)
-    weights = f'not released: train with `{entry.train_command}`'
+    files = []
     if entry.weights is not None:
         size = f'{entry.weights.size / 1e6:.1f} MB'
-        weights = f'{link("weights", entry.weights.path)}, {size}'
+        files.append(f'{link("weights", entry.weights.path)}, {size}')
         if entry.log:
-            weights += f', {link("log", entry.log)}'
+            files.append(link('log', entry.log))
     if entry.table is not None:
-        weights += f'; {link("table", entry.table.path)}'
+        files.append(link('table', entry.table.path))
     return [
         link(f'`{entry.name}`', entry.config),
         str(entry.metadata.get('lambda_oim', '-')),
@@ -142,7 +142,7 @@ def _row(entry: Entry, index: Index, page: Path) -> list[str]:
         _detection(entry.paper),
         _search(entry.results) if trained else 'not run',
         _detection(entry.results) if trained else '-',
-        weights,
+        ', '.join(files) or '-',
     ]
 
 

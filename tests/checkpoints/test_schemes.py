@@ -97,7 +97,7 @@ def test_a_damaged_download_leaves_nothing(damage, cache):
         data = b'<html>not found</html>'
     with serve({'x.pth': bytes(data)}) as server:
         url = f'{server.url}/x.pth'
-        with pytest.raises(CheckpointError, match=r'x\.pth: what was downl'):
+        with pytest.raises(CheckpointError, match=r'x\.pth: the downloaded'):
             load(url)
         assert cached(cache) == []
         server.files['x.pth'] = DATA
@@ -173,7 +173,7 @@ def test_openmmlab_names_resolve(monkeypatch):
         ('s3://bucket/x.pth', 'storage services are not supported'),
         ('cluster:petrel://x.pth', 'storage services are not supported'),
         ('pavi://x', 'storage services are not supported'),
-        ('zoo2://x', 'zoo2:// is not a known place'),
+        ('zoo2://x', 'zoo2:// is not a known source'),
         ('/no/such/x.pth', 'no such file'),
     ],
 )

@@ -67,7 +67,7 @@ def network_config(depth=18, oim=False, **changes):
 
 
 def network(cfg, seed):
-    """All weights drawn, and maps that do not vanish on the way."""
+    """All weights random, and maps that do not vanish on the way."""
     model = build(cfg, seed)
     for module in model.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):

@@ -227,7 +227,7 @@ def test_a_checkpoint_that_does_not_tell_its_teacher_warns(
     )
     resumed(student, checkpoint if entry == 'older' else {})
     (warning,) = warnings
-    assert warning.startswith('some/epoch_1.pth does not tell its teacher')
+    assert warning.startswith('some/epoch_1.pth does not name its teacher')
     assert distiller['checkpoint'] in warning
 
 

@@ -285,7 +285,7 @@ def test_nothing_to_resume_starts_from_the_weights_of_the_config(tmp_path):
     assert fingerprint(again) == fresh
     assert again.iter == 9
     log = next((tmp_path / 'again').glob('*/*.log')).read_text()
-    assert f'starting anew from {start}' in log
+    assert f'starting a new run from {start}' in log
     # there is something to resume now
     again = train(tmp_path / 'again', resume=True, start_from=start)
     assert Path(again._load_from) == tmp_path / 'again' / 'epoch_3.pth'

@@ -111,4 +111,4 @@ def test_ctrl_c_ends_with_two_lines(tmp_path):
     output = (tmp_path / 'work.txt').read_text()
     start = output.index('SIGINT: ')
     assert len(output[start:].splitlines()) == 2
-    assert output.rstrip().endswith('interrupted.pth: go on with --resume')
+    assert output.rstrip().endswith('interrupted.pth: continue with --resume')

@@ -183,13 +183,13 @@ def test_signals_have_exit_codes_and_one_line(
     assert signal.getsignal(signum) is before
     out, err = capfd.readouterr()
     name = signal.Signals(signum).name
-    assert err.count('saving and stopping') == 1
+    assert err.count('saving, then stopping') == 1
     stopped = [line for line in (out + err).splitlines() if 'Stopped' in line]
     file = tmp_path / 'interrupted.pth'
     assert len(stopped) == 1
     assert stopped[0].endswith(
-        f'Stopped by {name} in epoch 2, iteration 1 of 3; saved {file}: go on '
-        'with --resume'
+        f'Stopped by {name} in epoch 2, iteration 1 of 3; saved {file}: '
+        'continue with --resume'
     )
 
 
@@ -266,7 +266,7 @@ def test_the_loop_of_mmengine_is_refused_within_an_epoch(tmp_path):
 def test_without_a_safe_checkpoint_hook_nothing_is_saved(tmp_path, capfd):
     options = {'default_hooks.checkpoint': None}
     assert stop(tmp_path, options, at=5).code == 143
-    assert 'nothing was saved, for want of' in capfd.readouterr().out
+    assert 'nothing was saved, without a' in capfd.readouterr().out
     assert newest_valid_checkpoint(tmp_path) is None
 
 

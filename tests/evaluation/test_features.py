@@ -131,8 +131,8 @@ def no_embeddings(records):
         (twice, r"'s0\.jpg' \(img_id 0\) came twice with different results"),
         (foreign, 'img_id 99 is not an image of the test set'),
         (no_query, r'query 0 \(image .*\) has no embedding'),
-        (unknown_query, r"'s0\.jpg' answers query 99"),
-        (no_embeddings, 'the model gives no embeddings'),
+        (unknown_query, r"'s0\.jpg' has an embedding of query 99"),
+        (no_embeddings, 'the model returns no embeddings'),
         (
             lambda r: change(r[0], 'bboxes', [1, 2, 3, np.nan]),
             r"detections of image 's0\.jpg', box 0: coordinates are not",
@@ -184,7 +184,7 @@ def test_query_answered_by_another_image_is_refused():
     other['query_embeddings'] = np.concatenate(
         [other['query_embeddings'], features.query_embeddings[:1]]
     )
-    with pytest.raises(ValueError, match='query 0 lies in image'):
+    with pytest.raises(ValueError, match='query 0 is in image'):
         gathered(features, records)
 
 
@@ -292,5 +292,5 @@ def test_query_in_an_image_that_does_not_exist():
     for image in (-1, beyond):
         lost = dataclasses.replace(features.queries[1], image=image)
         queries = (features.queries[0], lost, *features.queries[2:])
-        with pytest.raises(ValueError, match=f'query 1 lies in .* {image} of'):
+        with pytest.raises(ValueError, match=f'query 1 is in .* {image} of'):
             dataclasses.replace(features, queries=queries)

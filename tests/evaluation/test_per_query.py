@@ -169,8 +169,8 @@ HEAD = ','.join(COLUMNS)
         ('a.csv', f'{HEAD}\nG50,0,p,i,55,1,1,1\n', "AP '55'"),
         ('a.json', '{"G50/mAP": 1}', 'entry 1 does not have protocol'),
         ('a.json', '[{"protocol": "G50"}]', 'entry 1 does not have'),
-        ('a.json', '7', 'not a file of single queries'),
-        ('a.json', '[', 'not a file of single queries'),
+        ('a.json', '7', 'not a file with results per query'),
+        ('a.json', '[', 'not a file with results per query'),
     ],
 )
 def test_what_is_no_such_file_is_named(tmp_path, name, text, message):

@@ -93,9 +93,13 @@ def test_a_plan_is_read(plan):
     ('old', 'new', 'message'),
     [
         ('teacher: pairs', 'teachr: pairs', r"student has unknown \['teachr'"),
-        ('teacher: pairs', 'teacher: later', "'later', which is not above"),
-        ('teacher: pairs', 'teacher: student', 'which is not above'),
-        ('{start}', '{stop}', "'stop', which is not above"),
+        (
+            'teacher: pairs',
+            'teacher: later',
+            "'later', which must be",
+        ),
+        ('teacher: pairs', 'teacher: student', 'must be listed above'),
+        ('{start}', '{stop}', "'stop', which must be"),
         ('teacher: pairs', 'random_table: true', 'student .* no teacher'),
         ('with pairs: pairs', 'x: pair', r"shows unknown runs \['pair'"),
         ('tables:', 'table:', r"unknown \['table'"),
@@ -279,7 +283,7 @@ def test_tables_show_what_is_there(plan, calls, tmp_path):
 
 def test_a_sweep_is_drawn_of_what_was_run(plan, calls, tmp_path, monkeypatch):
     campaign_ = make(plan, tmp_path)
-    with pytest.raises(ValueError, match='nothing of sweep weights'):
+    with pytest.raises(ValueError, match='no run of sweep weights'):
         campaign_.draw('weights', tmp_path / 'x.png')
     with pytest.raises(ValueError, match=r"no sweep 'w' .* \['weights'\]"):
         campaign_.draw('w', tmp_path / 'x.png')

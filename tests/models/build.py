@@ -20,7 +20,7 @@ def model_config(name='oim/oim_r18_tiny'):
 
 
 def build(cfg=None, seed=0):
-    """A network with all of its weights drawn, so that nothing is zero."""
+    """A network with random weights only, so that nothing is zero."""
     torch.manual_seed(seed)
     model = MODELS.build(cfg or model_config())
     for parameter in model.parameters():

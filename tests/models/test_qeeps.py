@@ -242,7 +242,7 @@ def test_a_plain_data_set_is_refused_with_the_way_out():
     model = make()
     scenes = [scene(BOXES[:1], [1], seed=seed) for seed in range(2)]
     with pytest.raises(
-        ValueError, match=r'0\.jpg belongs to no pair; .*QueryGalleryPairs'
+        ValueError, match=r'0\.jpg is not part of a pair; .*QueryGalleryPairs'
     ):
         model.loss(*batch(model, *scenes, training=True))
 

@@ -68,7 +68,7 @@ def test_a_result_of_other_features_is_refused(files, features):
     result = evaluate(features)
     result['det/boxes'] += 1
     write_json(result, files / 'run.json')
-    with pytest.raises(ValueError, match=r'det/boxes = .* not of one run'):
+    with pytest.raises(ValueError, match=r'det/boxes = .*different runs'):
         read_run(f'{files}/run.json,{files}/run.npz')
 
 

@@ -60,11 +60,11 @@ def test_the_heading_tells_the_figures(features):
     search = search_of_features(features)
     text = describe(search, 'G', 0, search.ranking('G', 0))
     assert text == (
-        'query 0, p1 in a.png, G: AP 0.50, found 1 of 1, first right at 2'
+        'query 0, p1 in a.png, G: AP 0.50, found 1 of 1, first correct at 2'
     )
     cut = search_of_features(features, 0.95)  # nothing is left
     text = describe(cut, 'G', 0, cut.ranking('G', 0))
-    assert text.endswith('AP 0.00, found 0 of 1, never right')
+    assert text.endswith('AP 0.00, found 0 of 1, none is correct')
 
 
 def test_a_sheet_is_written(features, image_dir, tmp_path):

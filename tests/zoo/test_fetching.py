@@ -87,7 +87,7 @@ def test_a_flipped_bit_is_refused_and_nothing_stays(get, cache):
         pytest.raises(CheckpointError, match=f'expected {sha256}') as caught,
     ):
         get(server.url)
-    assert f'{server.url}/{PATH}: what was downloaded is refused' in str(
+    assert f'{server.url}/{PATH}: the downloaded file is refused' in str(
         caught.value
     )
     assert cached(cache) == []
@@ -154,7 +154,7 @@ def test_every_answer_is_told_if_no_mirror_has_it(get, index, cache):
     assert lines[1] == (
         f'  {empty.url}/{PATH}: the server answers 404 Not Found'
     )
-    assert lines[2].startswith(f'  {bad.url}/{PATH}: what was downloaded is')
+    assert lines[2].startswith(f'  {bad.url}/{PATH}: the downloaded file is')
     assert lines[3] == f'  {own}/{PATH}: No such file or directory'
     assert lines[4].startswith('Set MMPS_ZOO_URL to a mirror')
     assert cached(cache) == []
@@ -193,7 +193,7 @@ def test_what_is_in_the_cache_needs_no_mirror(index):
     'address', ['ftp://example.org', '/some/folder', 'example.org', 'file:/x']
 )
 def test_a_wrong_address_of_a_mirror_is_refused(address, get):
-    match = f"MMPS_ZOO_URL: '{address}' is no http, https or file address"
+    match = f"MMPS_ZOO_URL: '{address}' is not an http, https or file address"
     with (
         serve({PATH: DATA}) as server,
         pytest.raises(ZooError, match=match) as caught,

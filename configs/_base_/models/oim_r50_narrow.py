@@ -1,5 +1,5 @@
-# As oim_r50.py, on the narrow detector. From scratch, embeddings need their
-# mean taken off (docs/results.md).
+# As oim_r50.py, on the narrow detector. From scratch, embeddings need
+# batch normalisation (docs/results.md).
 _base_ = './det_r50_narrow.py'
 
 model = dict(

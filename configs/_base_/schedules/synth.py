@@ -1,4 +1,4 @@
-# From scratch on drawn people: warm-up over a tenth, then a cosine to zero.
+# From scratch on synthetic people: warm-up over a tenth, then a cosine to 0.
 max_epochs = 8
 train_cfg = dict(
     type='ResumableTrainLoop', max_epochs=max_epochs, val_interval=max_epochs
