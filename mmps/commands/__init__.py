@@ -23,8 +23,10 @@ TRACEBACK = 'MMPS_TRACEBACK'
 MISTAKE = 2
 #: Command -> one line of help, in the order of ``mmps --help``.
 COMMANDS = {
+    'search': 'search for a person in pictures and videos of your own',
     'train': 'train a config',
     'check': 'check that a data set is complete and can be read',
+    'demo': 'search for people on a page in the browser',
 }
 #: What a mistake of the user can raise; the rest is a bug and keeps its
 #: traceback.

@@ -79,6 +79,11 @@ class Network:
         )
 
     @property
+    def match_threshold(self) -> float | None:
+        """Similarity of a match, as measured for the entry of the zoo."""
+        return None if self.entry is None else self.entry.match_threshold
+
+    @property
     def query_guided(self) -> bool:
         """Whether the network looks at query and gallery image together."""
         return hasattr(self.model, 'pair_searcher')
