@@ -59,12 +59,17 @@ def run(args: argparse.Namespace) -> None:
         from mmps.demo.page import make_page
         from mmps.demo.searcher import Searcher
         from mmps.inference import PersonSearchInferencer
+        from mmps.inference.advice import about_training
 
         inferencer = PersonSearchInferencer(
             args.model, args.weights, args.device, det_thr=args.det_thr
         )
         examples = draw_examples(folder / 'scenes')
-        page = make_page(Actions(Searcher(inferencer), examples), args.model)
+        page = make_page(
+            Actions(Searcher(inferencer), examples),
+            args.model,
+            about_training(inferencer.network.entry),
+        )
         url = launch(page, args.port, show=args.browser)
         print(f'{url} is open to this computer alone; Ctrl+C ends it')
         page.block_thread()

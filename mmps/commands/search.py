@@ -19,9 +19,6 @@ import sys
 
 #: Gap in seconds up to which matches of a video are one find.
 GROUP = 2.0
-#: Where the network does not say what a match is, so many times --top are
-#: looked at for groups.
-DEEPER = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -189,6 +186,7 @@ def _list_people(args: argparse.Namespace, inferencer) -> None:
 
 def _search(args: argparse.Namespace, inferencer) -> None:
     """Search, print a table, write what is asked for."""
+    from mmps.inference import best_groups
     from mmps.inference.advice import about_matches
     from mmps.inference.match_text import list_groups, list_matches
     from mmps.inference.scenes import is_video
@@ -200,7 +198,7 @@ def _search(args: argparse.Namespace, inferencer) -> None:
     _say(about_matches(matches, threshold))
     groups = None
     if args.group and any(map(is_video, files)):
-        groups = _grouped(matches, args.group, args.top, threshold)
+        groups = best_groups(matches, args.group, args.top, threshold)
         matches = [group.best for group in groups]
         print(list_groups(groups))
     else:
@@ -276,32 +274,6 @@ def _ranked(
         **reading,
     )
     return files, matches
-
-
-def _grouped(
-    matches: list, seconds: float, top: int, threshold: float | None
-) -> list:
-    """The best groups.
-
-    Strangers would fill the gaps between two appearances of a person, so a
-    frame of a video counts from the threshold on. Where none reaches it, or
-    there is no threshold, the best of the ranking count.
-    """
-    from mmps.inference import group_matches
-
-    def is_likely(match) -> bool:
-        return match.similarity >= threshold
-
-    def is_frame(match) -> bool:
-        return match.source.frame is not None
-
-    if threshold is not None and any(
-        is_frame(match) and is_likely(match) for match in matches
-    ):
-        matches = [m for m in matches if not is_frame(m) or is_likely(m)]
-    else:
-        matches = matches[: DEEPER * top]
-    return group_matches(matches, seconds)[:top]
 
 
 def _write(

@@ -92,9 +92,18 @@ class Actions:
             lambda: self.searcher.query(chosen.image).with_box(chosen.box),
         )
 
-    def upload(self, query: Query | None, path: str, offer: bool) -> View:
-        """Take a picture of one's own."""
-        return _viewed(query, offer, lambda: self.searcher.query(path))
+    def upload(
+        self,
+        query: Query | None,
+        path: str,
+        offer: bool,
+        seconds: float = 0.0,
+    ) -> View:
+        """Take a picture of one's own, or a frame of a video."""
+        view = _viewed(
+            query, offer, lambda: self.searcher.query(path, seconds)
+        )
+        return view._replace(message=_said(view.message, [path]))
 
     def click(
         self, query: Query | None, x: float, y: float, offer: bool
@@ -159,7 +168,7 @@ class Actions:
                 begin=begin,
             )
         except WRONG as error:
-            return Results([], [], _said(error, uploads), True)
+            return Results([], [], _said(str(error), uploads), True)
         guided = self.searcher.inferencer.query_guided
         lines = [_lines(*ranked) for ranked in enumerate(found.matches, 1)]
         people, scenes = (
@@ -241,9 +250,8 @@ def _whole(value: float | None, name: str) -> int:
     return int(value)
 
 
-def _said(error: Exception, uploads: Sequence[str] | None) -> str:
+def _said(message: str, uploads: Sequence[str] | None) -> str:
     """The message, with uploaded files as their owner knows them."""
-    message = str(error)
     for path in uploads or []:
         message = message.replace(path, Path(path).name)
     return message
@@ -261,6 +269,17 @@ def _lines(rank: int, match: Match) -> list[str]:
 
 
 def _summary(found: Found, least: float, guided: bool) -> str:
+    text = _compared(found, least, guided)
+    if found.left_out:
+        names = ', '.join(Path(path).name for path in found.left_out)
+        text += (
+            f' {len(found.left_out)} files cannot be read and were left out: '
+            f'{names}.'
+        )
+    return text
+
+
+def _compared(found: Found, least: float, guided: bool) -> str:
     if not found.num_people:
         return f'Nobody was found in {found.num_images} pictures.'
     among = (

@@ -11,7 +11,14 @@ import cv2
 import numpy as np
 
 from mmps.inference import GalleryIndex, Match, PersonSearchInferencer
-from mmps.inference.scenes import IMAGES, VIDEOS, listed
+from mmps.inference.picture_size import check_file
+from mmps.inference.scenes import (
+    IMAGES,
+    VIDEOS,
+    frame_at,
+    is_video,
+    listed,
+)
 
 from .picking import Query
 
@@ -29,12 +36,14 @@ class Found(NamedTuple):
         pictures: (H, W, 3) uint8 of each match, blue green red.
         num_images: Pictures of the gallery.
         num_people: Detections in them.
+        left_out: Paths of files that cannot be read.
     """
 
     matches: list[Match]
     pictures: list[np.ndarray]
     num_images: int
     num_people: int
+    left_out: tuple[str, ...] = ()
 
 
 class Searcher:
@@ -51,13 +60,21 @@ class Searcher:
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, GalleryIndex] = OrderedDict()
 
-    def query(self, path: str | PathLike) -> Query:
+    def query(self, path: str | PathLike, seconds: float = 0.0) -> Query:
         """Read a picture and detect the people in it.
 
+        Args:
+            path: Of an image or a video.
+            seconds: Time of the frame, of a video.
+
         Raises:
-            ValueError: The file is no image.
+            ValueError: The file is neither, or too large or too small.
         """
-        picture = cv2.imread(str(path))
+        if is_video(path):
+            picture = frame_at(str(path), seconds)
+        else:
+            check_file(path)
+            picture = cv2.imread(str(path))
         if picture is None:
             raise ValueError(
                 f'{Path(path).name} is no image that can be read; give one of '
@@ -109,7 +126,10 @@ class Searcher:
             )
             matches = [match for match in matches if match.similarity >= least]
             pictures = self.inferencer.pictures(matches)
-        return Found(matches, pictures, len(index.sources), len(index))
+        return Found(
+            *(matches, pictures, len(index.sources), len(index)),
+            left_out=index.broken,
+        )
 
     def _index(
         self, files: Sequence[str], every: int, begin: Callable
@@ -118,7 +138,9 @@ class Searcher:
         key = (every, *map(_version, files))
         if key not in self._kept:
             begin(len(files))
-            self._kept[key] = self.inferencer.index(files, every=every)
+            self._kept[key] = self.inferencer.index(
+                files, every=every, skip_broken=True
+            )
         self._kept.move_to_end(key)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
@@ -133,11 +155,11 @@ class Searcher:
 
 
 def files_in(folder: str | None) -> list[str]:
-    """Images of a folder that somebody typed; a file is a gallery, too.
+    """Images and videos of a folder that somebody typed; or one file.
 
     Raises:
         FileNotFoundError: No such folder.
-        ValueError: Nothing was typed, or the folder holds no image.
+        ValueError: Nothing was typed, or the folder holds neither.
     """
     if not folder or not folder.strip():
         raise ValueError('type the path of a folder of this computer')

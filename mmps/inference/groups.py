@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from .matches import Match
 
+#: Where it is not known what a match is: so many matches for each group.
+DEEPER = 5
+
 
 class Group(NamedTuple):
     """Matches of one stretch of a video, or one match in an image.
@@ -72,6 +75,40 @@ def group_matches(matches: Sequence[Match], seconds: float) -> list[Group]:
         )
     rank = {id(match): number for number, match in enumerate(matches)}
     return sorted(groups, key=lambda g: min(rank[id(m)] for m in g.matches))
+
+
+def best_groups(
+    matches: Sequence[Match],
+    seconds: float,
+    top: int,
+    threshold: float | None,
+) -> list[Group]:
+    """The first groups of a whole ranking.
+
+    Strangers would fill the gaps between two appearances of a person, so a
+    frame of a video counts from the threshold on. Where none reaches it, or
+    there is no threshold, the first ``DEEPER`` times ``top`` matches count.
+
+    Args:
+        matches: All matches, best first.
+        seconds: Largest gap within a group.
+        top: How many groups.
+        threshold: Similarity from which on two people are the same.
+    """
+    enough = [
+        match
+        for match in matches
+        if threshold is not None and match.similarity >= threshold
+    ]
+    if any(match.source.frame is not None for match in enough):
+        matches = [
+            match
+            for match in matches
+            if match.source.frame is None or match.similarity >= threshold
+        ]
+    else:
+        matches = matches[: DEEPER * top]
+    return group_matches(matches, seconds)[:top]
 
 
 def _chained(matches: list[Match], seconds: float) -> list[Group]:

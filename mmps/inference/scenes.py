@@ -205,6 +205,38 @@ def video_scenes(path: str, wanted: Callable[[int], bool]) -> Iterator[Scene]:
         )
 
 
+def video_length(path: str) -> float:
+    """Seconds of a video; 0 where it does not say."""
+    video = cv2.VideoCapture(path)
+    try:
+        rate = video.get(cv2.CAP_PROP_FPS)
+        return video.get(cv2.CAP_PROP_FRAME_COUNT) / rate if rate else 0.0
+    finally:
+        video.release()
+
+
+def frame_at(path: str, seconds: float) -> np.ndarray:
+    """A frame of a video, (H, W, 3) uint8, near a time.
+
+    Raises:
+        DatasetError: The file cannot be opened, or has no frame there.
+    """
+    video = cv2.VideoCapture(path)
+    try:
+        if seconds:
+            video.set(cv2.CAP_PROP_POS_MSEC, 1000 * seconds)
+        fine, pixels = video.read()
+    finally:
+        video.release()
+    if not fine:
+        raise DatasetError(
+            path,
+            f'is no video that OpenCV can read at {seconds:g} seconds',
+            'convert it to mp4 (H.264), or give a frame of it as an image',
+        )
+    return pixels
+
+
 def again(sources: Sequence[Source]) -> Iterator[tuple[int, Scene]]:
     """Pictures a second time, file after file.
 

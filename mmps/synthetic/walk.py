@@ -41,7 +41,19 @@ class Walk(NamedTuple):
 
 
 #: A clear view: little blur and noise, and one exposure for all frames.
-CLEAR = Knobs(blur=0.4, noise=3, gain=0, gamma=0, shadow=0)
+CLEAR = Knobs(
+    heights=(0.4, 0.7),
+    cut_off=0,
+    close_up=0,
+    max_cover=0.05,
+    occluders=0,
+    decoys=0,
+    blur=0.4,
+    noise=3,
+    gain=0,
+    gamma=0,
+    shadow=0,
+)
 #: 20 seconds; person 0 is seen from 2 to 7 and from 13 to 18.
 WALKS = (
     Walk(0, 2, 5, 0.86, True),
