@@ -115,7 +115,8 @@ class PersonSearchInferencer:
                 Matches in the others are left out.
             skip_broken: Leave out images and videos of the gallery that
                 cannot be read, with a warning in the log that names them. A
-                function is called with the error of each instead.
+                function is called with the error of each instead. The
+                positions of matches count what was read.
             progress: Shows how far the search is, see ``Progress``.
 
         Returns:

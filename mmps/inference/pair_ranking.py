@@ -50,7 +50,7 @@ class PairRanker:
             top: How many matches; all for None.
             batch_size: Pairs at a time.
             on_broken: Called with the error of a picture that cannot be read,
-                which is then left out.
+                which is then left out; those behind it move up.
 
         Returns:
             In falling similarity, equals in the order of the gallery.
@@ -59,15 +59,18 @@ class PairRanker:
         begun = self.searcher.begin_query(query, box)
         sources: dict[int, Source] = {}
         found = {}
+        num_broken = 0
         gallery = iter(gallery)
         while batch := list(islice(gallery, batch_size)):
             results = self._search(
                 begun, [scene for _, scene in batch], on_broken
             )
             for (position, scene), result in zip(batch, results, strict=True):
-                if result is not None:
-                    found[position] = result
-                    sources[position] = scene.source
+                if result is None:
+                    num_broken += 1
+                    continue
+                found[position - num_broken] = result
+                sources[position - num_broken] = scene.source
         return _ranked(sources, found, top)
 
     def _search(self, query, scenes: list[Scene], on_broken: Callable) -> list:
