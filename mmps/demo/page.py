@@ -38,7 +38,9 @@ def make_page(
         delete_cache=CLEAN,
     ) as page:
         title = TITLE.format(model=model)
-        gr.Markdown(f'{title}{note}.' if note else title, elem_id='title')
+        if note:
+            title = f'{title.rstrip()}. Note: {note}.'
+        gr.Markdown(title, elem_id='title')
         with gr.Row():
             with gr.Column(scale=9, min_width=340):
                 who = _who(actions)
@@ -298,9 +300,9 @@ def _where(actions: Actions) -> tuple:
     """What to search in."""
     where = gr.Radio(
         [
-            (f'{len(actions.examples.gallery)} drawn scenes', DRAWN),
+            (f'{len(actions.examples.gallery)} synthetic scenes', DRAWN),
             ('A folder', FOLDER),
-            ('Upload images, a video', UPLOADS),
+            ('Upload images or videos', UPLOADS),
         ],
         value=DRAWN,
         label='2. Where?',
