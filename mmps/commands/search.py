@@ -188,13 +188,17 @@ def _search(args: argparse.Namespace, inferencer) -> None:
     """Search, print a table, write what is asked for."""
     from mmps.inference import best_groups
     from mmps.inference.advice import about_matches
-    from mmps.inference.match_text import list_groups, list_matches
+    from mmps.inference.match_text import (
+        left_out,
+        list_groups,
+        list_matches,
+    )
     from mmps.inference.scenes import is_video
 
     threshold = inferencer.network.match_threshold
     box = _query_box(args, inferencer)
-    left_out = {}
-    files, matches = _ranked(args, inferencer, box, left_out)
+    broken = {}
+    files, matches = _ranked(args, inferencer, box, broken)
     _say(about_matches(matches, threshold))
     groups = None
     if args.group and any(map(is_video, files)):
@@ -203,12 +207,9 @@ def _search(args: argparse.Namespace, inferencer) -> None:
         print(list_groups(groups))
     else:
         print(list_matches(matches))
-    _write(args, inferencer, box, matches, groups, left_out)
-    if left_out:
-        _say(
-            f'{len(left_out)} files cannot be read and were left out:\n'
-            + '\n'.join(left_out.values())
-        )
+    _write(args, inferencer, box, matches, groups, broken)
+    if broken:
+        _say('\n'.join([f'{left_out(len(broken))}:', *broken.values()]))
 
 
 def _query_box(args: argparse.Namespace, inferencer) -> list[float]:
@@ -230,7 +231,7 @@ def _query_box(args: argparse.Namespace, inferencer) -> list[float]:
 
 
 def _ranked(
-    args: argparse.Namespace, inferencer, box: list[float], left_out: dict
+    args: argparse.Namespace, inferencer, box: list[float], broken: dict
 ) -> tuple[list[str], list]:
     """Files of the gallery, and the ranking.
 
@@ -238,7 +239,7 @@ def _ranked(
         args: Of the command.
         inferencer: Finds people.
         box: Of the query.
-        left_out: File -> why it was left out; filled here.
+        broken: File -> why it was left out; filled here.
     """
     from tqdm import tqdm
 
@@ -254,7 +255,7 @@ def _ranked(
         every=args.every,
         batch_size=args.batch_size,
         skip_broken=not args.strict
-        and (lambda error: left_out.setdefault(error.file, str(error))),
+        and (lambda error: broken.setdefault(error.file, str(error))),
         # no bar where nobody watches
         progress=lambda pictures, total: tqdm(
             pictures, total=total, unit='picture', disable=None
@@ -264,7 +265,7 @@ def _ranked(
     if args.index:
         gallery = stored_index(inferencer, args.index, files, **reading)
         for file in gallery.broken:
-            left_out.setdefault(file, f'{file}: when the index was made')
+            broken.setdefault(file, f'{file}: when the index was made')
     matches = inferencer.search(
         args.query,
         box,
@@ -282,7 +283,7 @@ def _write(
     box: list[float],
     matches: list,
     groups: list | None,
-    left_out: dict,
+    broken: dict,
 ) -> None:
     """Write the files that are asked for, and name each."""
     from mmps.evaluation.result_text import write_json
@@ -295,7 +296,7 @@ def _write(
         found['matches'] = as_json(matches)
         if groups is not None:
             found['groups'] = groups_as_json(groups)
-        found['left_out'] = list(left_out)
+        found['left_out'] = list(broken)
         write_json(found, args.json)
         print(f'wrote {args.json}')
     if args.out:

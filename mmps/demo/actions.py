@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmps.inference import Match
-from mmps.inference.match_text import clock
+from mmps.inference.match_text import clock, left_out
 
 from .drawing import drawn_person, drawn_query, drawn_scene, shown_scale
 from .examples import Example, Examples
@@ -272,10 +272,7 @@ def _summary(found: Found, least: float, guided: bool) -> str:
     text = _compared(found, least, guided)
     if found.left_out:
         names = ', '.join(Path(path).name for path in found.left_out)
-        text += (
-            f' {len(found.left_out)} files cannot be read and were left out: '
-            f'{names}.'
-        )
+        text += f' {left_out(len(found.left_out))}: {names}.'
     return text
 
 

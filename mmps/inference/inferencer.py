@@ -16,7 +16,7 @@ from mmps.datasets.errors import DatasetError
 from mmps.evaluation.features import Boxes
 
 from .gallery_index import GalleryIndex
-from .match_text import other_files
+from .match_text import left_out, other_files
 from .matches import Match, Source
 from .network import Network
 from .pair_ranking import PairRanker
@@ -331,8 +331,7 @@ class _Pass:
             )
         if self._skip_broken is True:
             print_log(
-                f'{len(self.broken)} files cannot be read and were left out:'
-                f'\n{lines}',
+                f'{left_out(len(self.broken))}:\n{lines}',
                 logger='current',
                 level=logging.WARNING,
             )

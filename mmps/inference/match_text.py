@@ -66,6 +66,13 @@ def other_files(paths: Sequence[str]) -> str:
     return f'{len(paths)} {what} neither an image nor a video: {names}{more}'
 
 
+def left_out(num: int) -> str:
+    """That so many files were left out; what follows names them."""
+    if num == 1:
+        return '1 file cannot be read and was left out'
+    return f'{num} files cannot be read and were left out'
+
+
 def as_json(matches: Sequence[Match]) -> list[dict]:
     """Fields of each match, unrounded, best first."""
     return [
