@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmps.inference import Match
+from mmps.inference.inferencer import Progress
 from mmps.inference.match_text import clock, left_out
 
 from .drawing import drawn_person, drawn_query, drawn_scene, shown_scale
@@ -141,7 +142,7 @@ class Actions:
         least: float,
         every: int,
         blur: bool,
-        begin: Callable[[int], object] = lambda num_files: None,
+        progress: Progress | None = None,
     ) -> Results:
         """Search.
 
@@ -155,8 +156,7 @@ class Actions:
             least: Matches that are less similar are left out.
             every: Each so many frames of a video.
             blur: Blur everything but the matches.
-            begin: Called with the number of files before a new gallery is
-                read.
+            progress: Shows how far a new gallery has been read.
         """
         try:
             found = self.searcher.search(
@@ -165,7 +165,7 @@ class Actions:
                 top=_whole(top, 'matches'),
                 every=_whole(every, 'every'),
                 least=least,
-                begin=begin,
+                progress=progress,
             )
         except WRONG as error:
             return Results([], [], _said(str(error), uploads), True)

@@ -278,8 +278,11 @@ def _on_search(
             folder,
             uploads,
             **dict(top=top, least=least, every=every, blur=blur),
-            begin=lambda num: progress(
-                0, f'Looking for people in {num} files, once'
+            progress=lambda pictures, total: progress.tqdm(
+                pictures,
+                desc='Looking for people, once',
+                total=total,
+                unit='pictures',
             ),
         )
         people, scenes = (

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from mmps.inference import GalleryIndex, Match, PersonSearchInferencer
+from mmps.inference.inferencer import Progress
 from mmps.inference.picture_size import check_file
 from mmps.inference.scenes import (
     IMAGES,
@@ -92,7 +93,7 @@ class Searcher:
         top: int = 10,
         every: int = 25,
         least: float = -1.0,
-        begin: Callable[[int], object] = lambda num_files: None,
+        progress: Progress | None = None,
     ) -> Found:
         """Rank the people of a gallery.
 
@@ -102,8 +103,8 @@ class Searcher:
             top: How many matches.
             every: Each so many frames of a video.
             least: Matches that are less similar are left out.
-            begin: Called with the number of files before a new gallery is
-                gone through.
+            progress: Shows how far a new gallery has been gone through, see
+                ``PersonSearchInferencer.search``.
 
         Raises:
             ValueError: Nobody was picked, a file cannot be read, ...
@@ -116,7 +117,7 @@ class Searcher:
             )
         guided = self.inferencer.query_guided
         with self._lock:
-            index = self._index(files, every, begin)
+            index = self._index(files, every, progress)
             matches = self.inferencer.search(
                 query.picture,
                 query.box,
@@ -132,14 +133,13 @@ class Searcher:
         )
 
     def _index(
-        self, files: Sequence[str], every: int, begin: Callable
+        self, files: Sequence[str], every: int, progress: Progress | None
     ) -> GalleryIndex:
         self._forget_deleted()
         key = (every, *map(_version, files))
         if key not in self._kept:
-            begin(len(files))
             self._kept[key] = self.inferencer.index(
-                files, every=every, skip_broken=True
+                files, every=every, skip_broken=True, progress=progress
             )
         self._kept.move_to_end(key)
         while len(self._kept) > KEPT:

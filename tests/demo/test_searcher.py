@@ -70,9 +70,13 @@ def test_a_gallery_is_gone_through_once(
     other = str(tmp_path / 'other.jpg')
     shutil.copy(examples.gallery[2], other)
 
+    def begin(pictures, total):
+        begun.append(total)
+        return pictures
+
     def indexed(files):
         before = counting.indexed
-        searcher.search(query, files, begin=begun.append)
+        searcher.search(query, files, progress=begin)
         return counting.indexed - before
 
     assert [indexed(galleries[0]) for _ in range(3)] == [1, 0, 0]
