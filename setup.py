@@ -62,6 +62,7 @@ setup(
         'jinja2>=3.1',
         'rich>=13',
         'tqdm>=4.66',
+        'pillow>=10',
         'requests>=2.31',
         'safetensors>=0.4',
         'pyyaml>=6',

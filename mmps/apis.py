@@ -5,6 +5,7 @@
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from mmdet.registry import DATASETS
@@ -25,6 +26,7 @@ from mmps.engine import QuietRunner, enable_amp, launched
 from mmps.errors import InputError
 from mmps.evaluation import PairTestLoop, PersonSearchMetric
 from mmps.evaluation.per_query import check_per_query
+from mmps.evaluation.rankings import Search
 from mmps.evaluation.result_text import write_json
 from mmps.evaluation.scoring import select
 from mmps.inference import PersonSearchInferencer
@@ -152,6 +154,7 @@ def run_test(
     per_query: str | None = None,
     out: str | None = None,
     show: dict | None = None,
+    on_search: Callable[[Search], object] | None = None,
 ) -> dict[str, float]:
     """Test.
 
@@ -163,6 +166,8 @@ def run_test(
         out: Write the result to this JSON file.
         show: Draw queries and what was ranked first: ``out`` (folder) and
             other arguments of ``save_query_pages``.
+        on_search: Called with what was ranked, in the first process; not
+            called if the test has no protocol.
 
     Returns:
         What docs/evaluation.md describes.
@@ -174,7 +179,9 @@ def run_test(
         cfg.test_evaluator.per_query = per_query
     untrained = checkpoint == UNTRAINED
     _prepare_test(cfg, None if untrained else checkpoint)
-    result = launched(cfg, _test, cfg, untrained=untrained, show=show)
+    result = launched(
+        cfg, _test, cfg, untrained=untrained, show=show, on_search=on_search
+    )
     if out is not None and result is not None:
         write_json(result, out)
     return result
@@ -224,7 +231,10 @@ def _read_asked_protocols(cfg: Config) -> None:
 
 
 def _test(
-    cfg: Config, untrained: bool, show: dict | None = None
+    cfg: Config,
+    untrained: bool,
+    show: dict | None = None,
+    on_search: Callable[[Search], object] | None = None,
 ) -> dict[str, float]:
     if not untrained:
         read_weights(cfg.load_from)  # refused before the data are read
@@ -233,6 +243,9 @@ def _test(
         runner.model.init_weights()
     metric = _metric_to_show(runner, show) if show else None
     result = runner.test()
+    for one in runner.test_loop.evaluator.metrics if on_search else ():
+        if isinstance(one, PersonSearchMetric) and one.search is not None:
+            on_search(one.search)
     if metric is not None and metric.search is not None:  # on one process
         dataset = runner.test_dataloader.dataset
         paths = [

@@ -24,13 +24,15 @@ from mmps.configs import find_config
 from mmps.distillation import read_table, write_table
 from mmps.distillation.identity_table import identity_names
 from mmps.errors import InputError
+from mmps.evaluation.match_threshold import match_threshold
+from mmps.evaluation.rankings import Search
 from mmps.plain_model import plain_model
 from mmps.provenance import (
     check_found_something,
     check_origin,
     known_commit,
 )
-from mmps.zoo.index import Entry, ReleasedFile, load_index
+from mmps.zoo.index import MATCH_THRESHOLD, Entry, ReleasedFile, load_index
 from mmps.zoo.metafile import file_record, record, results_of
 from mmps.zoo.publish import released_state, write_hashed, write_weights
 
@@ -107,9 +109,11 @@ def publish(
     if weights:
         state = _state(cfg, saved, checkpoint, half)
         names = identity_names(saved['state_dict'])
-        file, results = _weights(
+        file, results, limits = _weights(
             cfg, state, names, entry, folder, training, checkpoint
         )
+        if limits:
+            updates['Metadata'][MATCH_THRESHOLD] = limits[0]
         updates |= {**file_record(file, 'Weights'), 'Results': results}
         paths.append(file)
     if rows is not None:
@@ -199,8 +203,13 @@ def _weights(
     folder: Path,
     training: Training,
     checkpoint: str,
-) -> tuple[ReleasedFile, Sequence[Mapping]]:
-    """Test what will be published, and publish it."""
+) -> tuple[ReleasedFile, Sequence[Mapping], list[float]]:
+    """Test what will be published, and publish it.
+
+    Returns:
+        The file, the figures, and the similarity of a match: one number, or
+        none if the test searches for nobody.
+    """
     header = {
         'name': entry.name,
         'mmps_version': __version__,
@@ -209,14 +218,22 @@ def _weights(
         'identity_names': json.dumps(names),
         **{key: str(entry.metadata[key]) for key in _TERMS},
     }
+    limits: list[float] = []
+
+    def measure(search: Search) -> None:
+        limits.append(round(match_threshold(search).similarity, 3))
+
     with tempfile.TemporaryDirectory() as place:
         trial = write_weights(state, {}, Path(place) / 'trial', entry.name)
-        result = run_test(cfg, str(Path(place) / trial.path))
+        result = run_test(
+            cfg, str(Path(place) / trial.path), on_search=measure
+        )
     searches = bool((cfg.model.get('roi_head') or {}).get('oim_head'))
     check_found_something(result, searches, checkpoint)
     results = results_of(result, entry.metadata['Training Data'])
     header['metrics'] = json.dumps(results)
-    return write_weights(state, header, folder, entry.name), results
+    file = write_weights(state, header, folder, entry.name)
+    return file, results, limits
 
 
 def _table(checkpoint: str) -> bytes:

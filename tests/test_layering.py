@@ -44,7 +44,7 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
 # the command line: knows all, and nobody knows it
 MAY_IMPORT['commands'] = {*MAY_IMPORT, 'apis', 'publishing'}
 PURE = [
-    *('search.py', 'detection.py', 'cbgm.py'),
+    *('search.py', 'detection.py', 'cbgm.py', 'match_threshold.py'),
     *('galleries.py', 'pairs.py', 'rankings.py', 'comparison.py'),
 ]
 #: Files of arrays and of lines, for programs without torch.
@@ -55,6 +55,7 @@ NO_TORCH = [
     *(f'evaluation/{name}.py' for name in ('claims', 'units', 'plain_pass')),
     *(f'evaluation/{name}.py' for name in ('stored_pairs', 'search_arrays')),
     *(f'inference/{name}.py' for name in ('gallery_index', 'matches')),
+    *(f'inference/{name}.py' for name in ('groups', 'match_text')),
 ]
 
 

@@ -16,6 +16,7 @@ from mmps.checkpoints import CheckpointError, load_checkpoint_file
 from mmps.datasets import CUHKSYSUDataset
 from mmps.distillation import read_table
 from mmps.errors import InputError
+from mmps.evaluation.match_threshold import match_threshold
 from mmps.publishing import Training, publish
 from mmps.zoo import load_index
 from mmps.zoo.metafile import dumps, results_of
@@ -103,7 +104,7 @@ def tested(monkeypatch):
     """In place of a test: keeps the file that it was given."""
     files = []
 
-    def load_only(cfg, checkpoint):
+    def load_only(cfg, checkpoint, on_search):
         files.append(load_checkpoint_file(checkpoint))
         return dict(FIGURES)
 
@@ -154,7 +155,12 @@ def test_what_is_published_scores_what_its_entry_says(
         work_dir=str(root.parent / 'again'),
         cfg_options=dict(experiment_name=f'publish{next(NUMBER)}'),
     )
-    tables = results_of(run_test(cfg, 'zoo://x'), 'drawn')
+    searches = []
+    result = run_test(cfg, 'zoo://x', on_search=searches.append)
+    tables = results_of(result, 'drawn')
+    (search,) = searches
+    limit = match_threshold(search).similarity
+    assert found.match_threshold == round(limit, 3)
     assert {t['Dataset']: t['Metrics'] for t in tables} == found.results
 
 

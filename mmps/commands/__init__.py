@@ -24,6 +24,10 @@ TRACEBACK = 'MMPS_TRACEBACK'
 MISTAKE = 2
 #: Heading -> command -> one line of help, in the order of ``mmps --help``.
 GROUPS = {
+    'search': {
+        'search': 'search for a person in pictures and videos of your own',
+        'demo': 'search for people on a page in the browser',
+    },
     'train and test': {
         'train': 'train a config',
         'test': 'test a checkpoint: search and detection, every protocol',

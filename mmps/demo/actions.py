@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mmps.inference import Match
-from mmps.inference.match_text import clock
+from mmps.inference.inferencer import Progress
+from mmps.inference.match_text import clock, left_out
 
 from .drawing import drawn_person, drawn_query, drawn_scene, shown_scale
 from .examples import Example, Examples
@@ -92,9 +93,18 @@ class Actions:
             lambda: self.searcher.query(chosen.image).with_box(chosen.box),
         )
 
-    def upload(self, query: Query | None, path: str, offer: bool) -> View:
-        """Take a picture of one's own."""
-        return _viewed(query, offer, lambda: self.searcher.query(path))
+    def upload(
+        self,
+        query: Query | None,
+        path: str,
+        offer: bool,
+        seconds: float = 0.0,
+    ) -> View:
+        """Take a picture of one's own, or a frame of a video."""
+        view = _viewed(
+            query, offer, lambda: self.searcher.query(path, seconds)
+        )
+        return view._replace(message=_said(view.message, [path]))
 
     def click(
         self, query: Query | None, x: float, y: float, offer: bool
@@ -132,7 +142,7 @@ class Actions:
         least: float,
         every: int,
         blur: bool,
-        begin: Callable[[int], object] = lambda num_files: None,
+        progress: Progress | None = None,
     ) -> Results:
         """Search.
 
@@ -146,8 +156,7 @@ class Actions:
             least: Matches that are less similar are left out.
             every: Each so many frames of a video.
             blur: Blur everything but the matches.
-            begin: Called with the number of files before a new gallery is
-                read.
+            progress: Shows how far a new gallery has been read.
         """
         try:
             found = self.searcher.search(
@@ -156,10 +165,10 @@ class Actions:
                 top=_whole(top, 'matches'),
                 every=_whole(every, 'every'),
                 least=least,
-                begin=begin,
+                progress=progress,
             )
         except WRONG as error:
-            return Results([], [], _said(error, uploads), True)
+            return Results([], [], _said(str(error), uploads), True)
         guided = self.searcher.inferencer.query_guided
         lines = [_lines(*ranked) for ranked in enumerate(found.matches, 1)]
         people, scenes = (
@@ -241,9 +250,8 @@ def _whole(value: float | None, name: str) -> int:
     return int(value)
 
 
-def _said(error: Exception, uploads: Sequence[str] | None) -> str:
+def _said(message: str, uploads: Sequence[str] | None) -> str:
     """The message, with uploaded files as their owner knows them."""
-    message = str(error)
     for path in uploads or []:
         message = message.replace(path, Path(path).name)
     return message
@@ -261,6 +269,14 @@ def _lines(rank: int, match: Match) -> list[str]:
 
 
 def _summary(found: Found, least: float, guided: bool) -> str:
+    text = _compared(found, least, guided)
+    if found.left_out:
+        names = ', '.join(Path(path).name for path in found.left_out)
+        text += f' {left_out(len(found.left_out))}: {names}.'
+    return text
+
+
+def _compared(found: Found, least: float, guided: bool) -> str:
     if not found.num_people:
         return f'Nobody was found in {found.num_images} pictures.'
     among = (

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from mmps.inference.scenes import IMAGES, VIDEOS
+from mmps.inference.scenes import IMAGES, VIDEOS, is_video, video_length
 from mmps.visualization.canvas import read
 
 from .actions import DRAWN, FOLDER, GALLERIES, HOW, UPLOADS, Actions
@@ -18,14 +18,18 @@ from .style import DUTY, TITLE, said
 #: Seconds: how often files are looked at, and how old they and the pictures
 #: that are being searched with may become.
 CLEAN = (600, 3600)
+NOT_YET = '3. What is found is shown here.'
 
 
-def make_page(actions: Actions, model: str) -> gr.Blocks:
+def make_page(
+    actions: Actions, model: str, note: str | None = None
+) -> gr.Blocks:
     """Build the page.
 
     Args:
         actions: What it does.
         model: Name of the network, to be shown.
+        note: What else to say about the network.
     """
     with gr.Blocks(
         title='Person search',
@@ -33,23 +37,36 @@ def make_page(actions: Actions, model: str) -> gr.Blocks:
         analytics_enabled=False,
         delete_cache=CLEAN,
     ) as page:
-        gr.Markdown(TITLE.format(model=model), elem_id='title')
+        title = TITLE.format(model=model)
+        if note:
+            title = f'{title.rstrip()}. Note: {note}.'
+        gr.Markdown(title, elem_id='title')
         with gr.Row():
-            with gr.Column(scale=9, min_width=400):
+            with gr.Column(scale=9, min_width=340):
                 who = _who(actions)
                 where, folder, uploads = _where(actions)
                 button = gr.Button('Search', variant='primary', elem_id='go')
                 how = _how()
-            with gr.Column(scale=11, min_width=480):
+            with gr.Column(scale=11, min_width=340):
                 results = _results()
                 gr.Markdown(DUTY, elem_id='duty')
-        _on_pick(page, who, actions)
+        searched = gr.State(time_to_live=CLEAN[1])
+        picked = _on_pick(page, who, actions)
         _on_search(
             button,
             [who.remembered, *who.numbers, where, folder, uploads, *how],
-            results,
+            [*results, searched],
             actions,
         )
+        # what was found of somebody else is no result for whom is picked now
+        for event in picked:
+            event.then(
+                _without_old_results,
+                [who.remembered, searched],
+                results,
+                api_visibility='private',
+                show_progress='hidden',
+            )
     return page
 
 
@@ -60,6 +77,7 @@ class _Who(NamedTuple):
     message: gr.HTML
     examples: gr.Gallery
     upload: gr.UploadButton
+    seconds: gr.Slider
     picture: gr.Image
     numbers: list[gr.Number]
     offer: gr.Checkbox
@@ -87,13 +105,20 @@ def _who(actions: Actions) -> _Who:
             scale=5,
         )
         upload = gr.UploadButton(
-            'Your own picture',
-            file_types=['image'],
+            'Your own picture or video',
+            file_types=['image', *VIDEOS],
             size='sm',
             min_width=100,
             scale=1,
             elem_id='own',
         )
+    seconds = gr.Slider(
+        *(0, 1, 0),
+        step=0.1,
+        label='second of the video',
+        visible=False,
+        elem_id='second',
+    )
     picture = gr.Image(
         show_label=False,
         interactive=False,
@@ -114,18 +139,20 @@ def _who(actions: Actions) -> _Who:
         message,
         examples,
         upload,
+        seconds,
         picture,
         numbers,
         offer,
     )
 
 
-def _on_pick(page: gr.Blocks, who: _Who, actions: Actions) -> None:
-    """What picks a person."""
+def _on_pick(page: gr.Blocks, who: _Who, actions: Actions) -> list:
+    """What picks a person; returns the events that may pick another one."""
     remembered, offer = who.remembered, who.offer
     shown = [remembered, who.picture, *who.numbers, who.message]
     # one after the other: each goes on from what the one before remembered
     in_turn = dict(concurrency_id='pick', concurrency_limit=1)
+    waits = dict(in_turn, show_progress_on=who.picture)
 
     def example(offer, event: gr.SelectData):
         return _shown(actions.example(event.index, offer))
@@ -144,12 +171,18 @@ def _on_pick(page: gr.Blocks, who: _Who, actions: Actions) -> None:
         offer,
         shown,
         api_name='first_example',
-        **in_turn,
+        **waits,
     )
-    who.examples.select(
-        *(example, offer, shown), api_visibility='private', **in_turn
+    chosen = who.examples.select(
+        *(example, offer, shown), api_visibility='private', **waits
     )
-    who.picture.select(
+    chosen.then(
+        lambda: gr.update(visible=False),
+        outputs=who.seconds,
+        api_visibility='private',
+        show_progress='hidden',
+    )
+    clicked = who.picture.select(
         click,
         [remembered, offer],
         shown,
@@ -158,14 +191,30 @@ def _on_pick(page: gr.Blocks, who: _Who, actions: Actions) -> None:
         trigger_mode='multiple',  # a quick second corner counts
         **in_turn,
     )
-    who.upload.upload(
+    uploaded = who.upload.upload(
         lambda query, path, offer: _shown(actions.upload(query, path, offer)),
         [remembered, who.upload, offer],
         shown,
         api_name='upload',
-        **in_turn,
+        **waits,
     )
-    gr.on(
+    uploaded.then(
+        _slider,
+        *(who.upload, who.seconds),
+        api_visibility='private',
+        show_progress='hidden',
+    )
+    moved = who.seconds.release(
+        lambda query, path, offer, seconds: _shown(
+            actions.upload(query, path, offer, seconds)
+        ),
+        [remembered, who.upload, offer, who.seconds],
+        shown,
+        api_visibility='private',
+        trigger_mode='always_last',
+        **waits,
+    )
+    numbered = gr.on(
         [number.input for number in who.numbers],
         typed,
         [remembered, *who.numbers, offer],
@@ -183,6 +232,23 @@ def _on_pick(page: gr.Blocks, who: _Who, actions: Actions) -> None:
         show_progress='hidden',
         **in_turn,
     )
+    return [chosen, clicked, uploaded, moved, numbered]
+
+
+def _slider(path: str | None):
+    """The slider for the frame of a video; an image needs none."""
+    if path is None or not is_video(path):
+        return gr.update(visible=False, value=0)
+    # the last frame begins a little before the end
+    last = max(0.1, int(10 * video_length(path)) / 10 - 0.1)
+    return gr.update(visible=True, value=0, maximum=last)
+
+
+def _without_old_results(query, searched) -> list:
+    """Empty results, unless they are of the person who is picked."""
+    if query is searched:
+        return [gr.skip()] * 3
+    return [said(NOT_YET, False), [], []]
 
 
 def _on_search(
@@ -212,26 +278,34 @@ def _on_search(
             folder,
             uploads,
             **dict(top=top, least=least, every=every, blur=blur),
-            begin=lambda num: progress(
-                0, f'Looking for people in {num} files, once'
+            progress=lambda pictures, total: progress.tqdm(
+                pictures,
+                desc='Looking for people, once',
+                total=total,
+                unit='pictures',
             ),
         )
         people, scenes = (
             [(written(picture), caption) for picture, caption in shown]
             for shown in (found.people, found.scenes)
         )
-        return said(found.message, found.is_bad), people, scenes
+        return said(found.message, found.is_bad), people, scenes, query
 
-    button.click(search, inputs, results, api_name='search')
+    # the galleries lie in tabs: one of them is seen
+    button.click(
+        *(search, inputs, results),
+        api_name='search',
+        show_progress_on=results[1:3],
+    )
 
 
 def _where(actions: Actions) -> tuple:
     """What to search in."""
     where = gr.Radio(
         [
-            (f'{len(actions.examples.gallery)} drawn scenes', DRAWN),
+            (f'{len(actions.examples.gallery)} synthetic scenes', DRAWN),
             ('A folder', FOLDER),
-            ('Upload images, a video', UPLOADS),
+            ('Upload images or videos', UPLOADS),
         ],
         value=DRAWN,
         label='2. Where?',
@@ -267,7 +341,7 @@ def _how() -> list:
     with gr.Accordion('Options', open=False):
         with gr.Row():
             top = gr.Slider(1, 50, 10, step=1, label='matches')
-            least = gr.Slider(-1, 1, 0, step=0.05, label='least similarity')
+            least = gr.Slider(-1, 1, 0, step=0.05, label='minimum similarity')
         with gr.Row():
             every = gr.Number(
                 25, label='videos: each so many frames', precision=0, minimum=1
@@ -279,7 +353,7 @@ def _how() -> list:
 def _results() -> list:
     """What was found."""
     message = gr.HTML(
-        said('3. What is found is shown here.', False),
+        said(NOT_YET, False),
         elem_classes='say',
         elem_id='found',
     )

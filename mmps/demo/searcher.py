@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,15 @@ import cv2
 import numpy as np
 
 from mmps.inference import GalleryIndex, Match, PersonSearchInferencer
-from mmps.inference.scenes import IMAGES, VIDEOS, listed
+from mmps.inference.inferencer import Progress
+from mmps.inference.picture_size import check_file
+from mmps.inference.scenes import (
+    IMAGES,
+    VIDEOS,
+    frame_at,
+    is_video,
+    listed,
+)
 
 from .picking import Query
 
@@ -29,12 +37,14 @@ class Found(NamedTuple):
         pictures: (H, W, 3) uint8 of each match, blue green red.
         num_images: Pictures of the gallery.
         num_people: Detections in them.
+        left_out: Paths of files that cannot be read.
     """
 
     matches: list[Match]
     pictures: list[np.ndarray]
     num_images: int
     num_people: int
+    left_out: tuple[str, ...] = ()
 
 
 class Searcher:
@@ -51,13 +61,21 @@ class Searcher:
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, GalleryIndex] = OrderedDict()
 
-    def query(self, path: str | PathLike) -> Query:
+    def query(self, path: str | PathLike, seconds: float = 0.0) -> Query:
         """Read a picture and detect the people in it.
 
+        Args:
+            path: Of an image or a video.
+            seconds: Time of the frame, of a video.
+
         Raises:
-            ValueError: The file is no image.
+            ValueError: The file is neither, or too large or too small.
         """
-        picture = cv2.imread(str(path))
+        if is_video(path):
+            picture = frame_at(str(path), seconds)
+        else:
+            check_file(path)
+            picture = cv2.imread(str(path))
         if picture is None:
             raise ValueError(
                 f'{Path(path).name} is no image that can be read; give one of '
@@ -75,7 +93,7 @@ class Searcher:
         top: int = 10,
         every: int = 25,
         least: float = -1.0,
-        begin: Callable[[int], object] = lambda num_files: None,
+        progress: Progress | None = None,
     ) -> Found:
         """Rank the people of a gallery.
 
@@ -85,8 +103,8 @@ class Searcher:
             top: How many matches.
             every: Each so many frames of a video.
             least: Matches that are less similar are left out.
-            begin: Called with the number of files before a new gallery is
-                gone through.
+            progress: Shows how far a new gallery has been gone through, see
+                ``PersonSearchInferencer.search``.
 
         Raises:
             ValueError: Nobody was picked, a file cannot be read, ...
@@ -99,7 +117,7 @@ class Searcher:
             )
         guided = self.inferencer.query_guided
         with self._lock:
-            index = self._index(files, every, begin)
+            index = self._index(files, every, progress)
             matches = self.inferencer.search(
                 query.picture,
                 query.box,
@@ -109,16 +127,20 @@ class Searcher:
             )
             matches = [match for match in matches if match.similarity >= least]
             pictures = self.inferencer.pictures(matches)
-        return Found(matches, pictures, len(index.sources), len(index))
+        return Found(
+            *(matches, pictures, len(index.sources), len(index)),
+            left_out=index.broken,
+        )
 
     def _index(
-        self, files: Sequence[str], every: int, begin: Callable
+        self, files: Sequence[str], every: int, progress: Progress | None
     ) -> GalleryIndex:
         self._forget_deleted()
         key = (every, *map(_version, files))
         if key not in self._kept:
-            begin(len(files))
-            self._kept[key] = self.inferencer.index(files, every=every)
+            self._kept[key] = self.inferencer.index(
+                files, every=every, skip_broken=True, progress=progress
+            )
         self._kept.move_to_end(key)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
@@ -133,11 +155,11 @@ class Searcher:
 
 
 def files_in(folder: str | None) -> list[str]:
-    """Images of a folder that somebody typed; a file is a gallery, too.
+    """Images and videos of a folder that somebody typed; or one file.
 
     Raises:
         FileNotFoundError: No such folder.
-        ValueError: Nothing was typed, or the folder holds no image.
+        ValueError: Nothing was typed, or the folder holds neither.
     """
     if not folder or not folder.strip():
         raise ValueError('type the path of a folder of this computer')

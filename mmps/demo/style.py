@@ -34,6 +34,12 @@ CSS = """
 #found + .tabs > .tab-wrapper {margin-bottom: 0; padding-bottom: 0}
 #duty p {font-size: 12px; color: #555; margin: 0}
 footer {display: none !important}
+@media (max-width: 640px) {
+  #box {flex-wrap: wrap}
+  #box > .form {flex: 1 0 100%; min-width: 100% !important}
+  #people .grid-container {grid-template-columns: repeat(2, 1fr) !important}
+  #scenes .grid-container {grid-template-columns: 1fr !important}
+}
 @media (prefers-color-scheme: dark) {#duty p {color: #aaa}}
 """
 TITLE = """

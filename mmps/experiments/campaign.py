@@ -418,8 +418,8 @@ def call(command: str, work: Path, *arguments: str) -> None:
         code = CHILDREN.run(program, stdout=file, stderr=subprocess.STDOUT)
     if code in STOPPED:
         print(
-            f'mmps {command} was stopped by {STOPPED[code]} ({log}); run the same '
-            'command again to continue',
+            f'mmps {command} was stopped by {STOPPED[code]} ({log}); run the '
+            'same command again to continue',
             file=sys.stderr,
         )
         raise SystemExit(code)

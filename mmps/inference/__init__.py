@@ -5,6 +5,7 @@ from mmps.lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     gallery_index='GalleryIndex',
+    groups='Group best_groups group_matches',
     inferencer='PersonSearchInferencer',
     matches='Match Source',
     index_file='stored_index',

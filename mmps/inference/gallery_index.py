@@ -9,7 +9,8 @@ An index holds embeddings and boxes of people, which are personal data of
 those whom the pictures show: it is written only where it is told to, and
 whoever deletes the pictures deletes the index too.
 
-    meta         JSON: format, version, network, det_thr
+    meta         JSON: format, version, network, det_thr, and broken, the
+                 files that could not be read, if there are any
     images       (I,) str, path; '' for pixels in memory
     frames       (I,) int64, of a video; -1 for an image
     timestamps   (I,) float64, seconds; NaN for an image
@@ -43,12 +44,14 @@ class GalleryIndex:
         boxes: Detections in original pixels, embeddings float32.
         network: Fingerprint of the network that made it.
         det_thr: Detections below this score are not in it.
+        broken: Paths of files that could not be read and are not in it.
     """
 
     sources: Sequence[Source]
     boxes: Boxes
     network: str
     det_thr: float
+    broken: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         embeddings = self.boxes.embeddings
@@ -167,6 +170,8 @@ class GalleryIndex:
             math.nan if s.timestamp is None else s.timestamp for s in sources
         ]
         notes = {'network': self.network, 'det_thr': self.det_thr}
+        if self.broken:
+            notes['broken'] = list(self.broken)
         arrays = {
             'meta': meta_entry(INDEX, notes),
             'images': np.array([s.image or '' for s in sources], np.str_),
@@ -207,7 +212,11 @@ class GalleryIndex:
         parts = ('bboxes', 'scores', 'embeddings', 'offsets')
         boxes = Boxes(*(file[name] for name in parts))
         return cls(
-            sources, boxes, str(meta['network']), float(meta['det_thr'])
+            sources,
+            boxes,
+            str(meta['network']),
+            float(meta['det_thr']),
+            tuple(map(str, meta.get('broken', ()))),
         )
 
 

@@ -6,7 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from .gallery_index import GalleryIndex
-from .inferencer import Gallery, PersonSearchInferencer
+from .inferencer import (
+    Gallery,
+    PersonSearchInferencer,
+    Progress,
+    SkipBroken,
+)
 from .scenes import is_video, listed
 
 
@@ -17,6 +22,8 @@ def stored_index(
     *,
     every: int = 1,
     batch_size: int = 8,
+    skip_broken: SkipBroken = False,
+    progress: Progress | None = None,
 ) -> GalleryIndex:
     """Read the index of a gallery; build and write it if there is none.
 
@@ -26,6 +33,9 @@ def stored_index(
         gallery: Files, no pixels.
         every: As of ``PersonSearchInferencer.search``.
         batch_size: Pictures that pass the network together.
+        skip_broken: As of ``PersonSearchInferencer.search``; of an index that
+            is there already, its ``broken`` says what is not in it.
+        progress: As of ``PersonSearchInferencer.search``.
 
     Raises:
         ValueError: The index there is damaged, of another network, threshold
@@ -38,7 +48,13 @@ def stored_index(
             'use PersonSearchInferencer.index and GalleryIndex.save'
         )
     if not Path(path).exists():
-        index = inferencer.index(gallery, every=every, batch_size=batch_size)
+        index = inferencer.index(
+            gallery,
+            every=every,
+            batch_size=batch_size,
+            skip_broken=skip_broken,
+            progress=progress,
+        )
         index.save(path)
         return index
     index = GalleryIndex.load(path)
@@ -59,15 +75,18 @@ def _differs(
     frames: dict[str | None, list[int | None]] = {}
     for source in index.sources:
         frames.setdefault(source.image, []).append(source.frame)
-    if list(frames) != list(dict.fromkeys(files)):
+    known = {*frames, *index.broken}
+    there = [file for file in dict.fromkeys(files) if file in frames]
+    if list(frames) != there or not known.issuperset(files):
         return (
-            f'is the index of other files ({len(frames)}, the gallery has '
+            f'is the index of other files ({len(known)}, the gallery has '
             f'{len(files)})'
         )
     for file, numbers in frames.items():
         expected = [every * i for i in range(len(numbers))]
         if is_video(file) and numbers != expected:
             return f'has other frames of {file} than every {every}'
+    for file in files:
         if Path(file).stat().st_mtime > path.stat().st_mtime:
             return f'is older than {file}, which has changed'
     return None

@@ -7,20 +7,35 @@ Symbols used in this file:
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from mmengine.logging import print_log
 
+from mmps.datasets.errors import DatasetError
 from mmps.evaluation.features import Boxes
 
 from .gallery_index import GalleryIndex
+from .match_text import left_out, other_files
 from .matches import Match, Source
 from .network import Network
 from .pair_ranking import PairRanker
-from .scenes import Picture, Scene, again, as_scene, listed, scenes
+from .scenes import (
+    Picture,
+    Scene,
+    again,
+    as_scene,
+    listing,
+    num_scenes,
+    scenes,
+)
 
 Gallery = Picture | Sequence[Picture]
+#: Shows how far a search is: gets the pictures and about how many they are,
+#: returns them, as ``tqdm(pictures, total=total)`` does.
+Progress = Callable[[Iterable[Scene], int], Iterable[Scene]]
+#: Whether to leave out broken pictures; or what is called with their errors.
+SkipBroken = bool | Callable[[DatasetError], object]
 
 
 class PersonSearchInferencer:
@@ -80,6 +95,8 @@ class PersonSearchInferencer:
         every: int = 1,
         batch_size: int = 8,
         rerank: int | None = None,
+        skip_broken: SkipBroken = False,
+        progress: Progress | None = None,
     ) -> list[Match]:
         """Rank everybody in a gallery by similarity to one person.
 
@@ -87,27 +104,33 @@ class PersonSearchInferencer:
             query_image: Path or (H, W, 3) uint8, blue green red.
             query_box: x1, y1, x2, y2 in original pixels; the part inside the
                 image counts.
-            gallery: An image file, a video file, a folder (the images in it
-                and below it, sorted by path), pixels, a list of these, or a
-                ``GalleryIndex``.
+            gallery: An image file, a video file, a folder (the images and
+                videos in it and below it, sorted by path), pixels, a list of
+                these, or a ``GalleryIndex``.
             top: How many matches; all for None.
             every: Each so many frames of a video; the first frame is one.
             batch_size: Pictures at a time; those of a batch have one size.
             rerank: For a query-guided network: rank all pictures by plain
                 embeddings first and run pairs on the best so many alone.
                 Matches in the others are left out.
+            skip_broken: Leave out images and videos of the gallery that
+                cannot be read, with a warning in the log that names them. A
+                function is called with the error of each instead. The
+                positions of matches count what was read.
+            progress: Shows how far the search is, see ``Progress``.
 
         Returns:
             In falling similarity, equals in the order of the gallery; empty,
             with a warning in the log, if nobody was found.
 
         Raises:
-            DatasetError: A file is no image.
+            DatasetError: A file is no image or video, or its pictures are
+                too large or too small to be looked at.
             FileNotFoundError: A file is missing.
             TypeError: Pixels are not uint8.
             ValueError: A box outside the image, pixels of another shape, an
-                empty folder, a video that cannot be opened, the index of
-                another network, a number out of range.
+                empty folder, the index of another network, a number out of
+                range.
         """
         self._check(top=top, every=every, batch_size=batch_size, rerank=rerank)
         if rerank is not None and self._ranker is None:
@@ -116,16 +139,35 @@ class PersonSearchInferencer:
                 'leave it out'
             )
         query = self.network.prepare(as_scene(query_image), query_box)
+        how = dict(every=every, skip_broken=skip_broken, progress=progress)
         if self._ranker is None or rerank is not None:
             index = gallery
             if not isinstance(gallery, GalleryIndex):
-                index = self.index(gallery, every=every, batch_size=batch_size)
+                index = self.index(gallery, batch_size=batch_size, **how)
             matches = self._by_embedding(query, index, rerank, top, batch_size)
             return self._warned(matches, len(index.sources))
-        return self._by_pairs(query, gallery, top, every, batch_size)
+        if isinstance(gallery, GalleryIndex):
+            raise ValueError(
+                'a gallery index holds embeddings, and the similarity of a '
+                'query-guided network depends on the pair: give the pictures, '
+                'or rerank=k to run pairs on the best k of the index'
+            )
+        pass_ = _Pass(gallery, **how)
+        matches = self._ranker.search(
+            *(query, enumerate(pass_)),
+            **dict(top=top, batch_size=batch_size, on_broken=pass_.leave_out),
+        )
+        pass_.end()
+        return self._warned(matches, pass_.count)
 
     def index(
-        self, gallery: Gallery, *, every: int = 1, batch_size: int = 8
+        self,
+        gallery: Gallery,
+        *,
+        every: int = 1,
+        batch_size: int = 8,
+        skip_broken: SkipBroken = False,
+        progress: Progress | None = None,
     ) -> GalleryIndex:
         """Detect and embed everybody in a gallery, once for many queries.
 
@@ -136,7 +178,8 @@ class PersonSearchInferencer:
         """
         self._check(every=every, batch_size=batch_size)
         sources, bboxes, scores, embeddings = [], [], [], []
-        pictures = self._prepared(scenes(listed(gallery), every))
+        pass_ = _Pass(gallery, every, skip_broken, progress)
+        pictures = self._prepared(pass_)
         for batch in _alike(pictures, batch_size):
             found = self.network.detect([item for _, item in batch])
             for (source, _), sample in zip(batch, found, strict=True):
@@ -146,6 +189,7 @@ class PersonSearchInferencer:
                 bboxes.append(_floats(people.bboxes))
                 scores.append(_floats(people.scores))
                 embeddings.append(_floats(people.embeddings))
+        pass_.end()
         offsets = np.cumsum([0, *map(len, scores)], dtype=np.int64)
         parts = map(np.concatenate, (bboxes, scores, embeddings))
         return GalleryIndex(
@@ -153,6 +197,22 @@ class PersonSearchInferencer:
             Boxes(*parts, offsets),
             self.network.fingerprint,
             self.det_thr,
+            tuple(pass_.broken),
+        )
+
+    def people(self, picture: Picture) -> Boxes:
+        """Detect the people of one picture, from left to right.
+
+        Raises:
+            As ``search``.
+        """
+        found = self.index([picture]).boxes
+        order = np.argsort(found.bboxes[:, 0], kind='stable')
+        return Boxes(
+            found.bboxes[order],
+            found.scores[order],
+            found.embeddings[order],
+            found.offsets,
         )
 
     def pictures(self, matches: Sequence[Match]) -> list[np.ndarray]:
@@ -167,26 +227,6 @@ class PersonSearchInferencer:
             for number, scene in again([match.source for match in matches])
         }
         return [found[number] for number in range(len(matches))]
-
-    def _by_pairs(
-        self,
-        query: dict,
-        gallery: Gallery | GalleryIndex,
-        top: int | None,
-        every: int,
-        batch_size: int,
-    ) -> list[Match]:
-        if isinstance(gallery, GalleryIndex):
-            raise ValueError(
-                'a gallery index holds embeddings, and the similarity of a '
-                'query-guided network depends on the pair: give the pictures, '
-                'or rerank=k to run pairs on the best k of the index'
-            )
-        seen = _Counted(scenes(listed(gallery), every))
-        matches = self._ranker.search(
-            query, enumerate(seen), top=top, batch_size=batch_size
-        )
-        return self._warned(matches, seen.count)
 
     def _by_embedding(
         self,
@@ -210,11 +250,14 @@ class PersonSearchInferencer:
             batch_size=batch_size,
         )
 
-    def _prepared(
-        self, gallery: Iterable[Scene]
-    ) -> Iterator[tuple[Source, dict]]:
-        for scene in gallery:
-            yield scene.source, self.network.prepare(scene)
+    def _prepared(self, pictures: '_Pass') -> Iterator[tuple[Source, dict]]:
+        for scene in pictures:
+            try:
+                item = self.network.prepare(scene)
+            except DatasetError as error:
+                pictures.leave_out(error)
+            else:
+                yield scene.source, item
 
     def _warned(self, matches: list[Match], num: int) -> list[Match]:
         if not matches:
@@ -233,17 +276,72 @@ class PersonSearchInferencer:
                 raise ValueError(f'{name} must be >= 1, got {value}')
 
 
-class _Counted:
-    """Counts what is taken out of an iterable."""
+class _Pass:
+    """One pass over the pictures of a gallery; counts and skips.
 
-    def __init__(self, items: Iterable[Scene]) -> None:
-        self._items = items
+    Args and errors as of ``PersonSearchInferencer.search``.
+
+    Attributes:
+        count: Pictures so far, those left out included.
+        broken: File -> why it was left out, or the rest of it.
+    """
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        every: int,
+        skip_broken: SkipBroken,
+        progress: Progress | None,
+    ) -> None:
+        self._items, others = listing(gallery)
+        if others:
+            print_log(other_files(others), logger='current')
+        self._every, self._progress = every, progress
+        self._skip_broken = skip_broken
+        self._left_out = 0
         self.count = 0
+        self.broken: dict[str, DatasetError] = {}
 
     def __iter__(self) -> Iterator[Scene]:
-        for item in self._items:
+        pictures = scenes(self._items, self._every, self._note)
+        if self._progress is not None:
+            total = num_scenes(self._items, self._every)
+            pictures = self._progress(pictures, total)
+        for picture in pictures:
             self.count += 1
-            yield item
+            yield picture
+
+    def leave_out(self, error: DatasetError) -> None:
+        """Leave the picture out that has this error, or raise it."""
+        self._note(error)
+        self._left_out += 1
+
+    def end(self) -> None:
+        """Log what was left out, if nobody else was told.
+
+        Raises:
+            ValueError: That was all.
+        """
+        if not self.broken:
+            return
+        lines = '\n'.join(map(str, self.broken.values()))
+        if self._left_out == self.count:
+            raise ValueError(
+                f'no picture of the gallery can be read:\n{lines}'
+            )
+        if self._skip_broken is True:
+            print_log(
+                f'{left_out(len(self.broken))}:\n{lines}',
+                logger='current',
+                level=logging.WARNING,
+            )
+
+    def _note(self, error: DatasetError) -> None:
+        if not self._skip_broken:
+            raise error
+        if error.file not in self.broken and callable(self._skip_broken):
+            self._skip_broken(error)
+        self.broken.setdefault(error.file, error)
 
 
 def _alike(

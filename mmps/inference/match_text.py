@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from rich.table import Table
 from rich.text import Text
 
 from mmps.evaluation.result_text import to_text
 
+from .groups import Group
 from .matches import Match
+
+#: Names in a message; the others are counted.
+NAMED = 5
 
 
 def list_matches(matches: Sequence[Match]) -> str:
@@ -15,24 +20,57 @@ def list_matches(matches: Sequence[Match]) -> str:
     if not matches:
         return 'nobody was found'
     timed = any(match.source.timestamp is not None for match in matches)
-    table = Table()
-    for name in ('rank', 'similarity', 'score', 'x1', 'y1', 'x2', 'y2'):
-        table.add_column(name, justify='right', no_wrap=True)
-    if timed:
-        table.add_column('time', justify='right', no_wrap=True)
-        table.add_column('frame', justify='right', no_wrap=True)
-    table.add_column('image', no_wrap=True)
+    table = _table(*(('time', 'frame') if timed else ()))
     for rank, match in enumerate(matches, 1):
-        table.add_row(
-            str(rank),
-            f'{match.similarity:.3f}',
-            f'{match.score:.2f}',
-            *(f'{value:.0f}' for value in match.box),
-            *_when(match, timed),
-            # a Text: brackets in a name are no markup
-            Text(match.source.image or f'pixels {match.position}'),
-        )
+        _add(table, rank, match, _when(match) if timed else ())
     return to_text(table)
+
+
+def list_groups(groups: Sequence[Group]) -> str:
+    """Text of a ranking with a line for each group.
+
+    A line shows the best match of its group, from when to when the group
+    lasts, and in how many of the frames that were looked at.
+    """
+    if not groups:
+        return 'nobody was found'
+    table = _table('from', 'to', 'frames', 'time', 'frame')
+    for rank, group in enumerate(groups, 1):
+        when = ('',) * 5
+        if group.begin is not None:
+            when = (
+                clock(group.begin),
+                clock(group.end),
+                str(len(group.matches)),
+                *_when(group.best),
+            )
+        _add(table, rank, group.best, when)
+    return to_text(table)
+
+
+def span(group: Group) -> str:
+    """'0:03.2 - 0:07.9', '0:03.2', or nothing for an image."""
+    times = dict.fromkeys([clock(group.begin), clock(group.end)])
+    return ' - '.join(times)
+
+
+def other_files(paths: Sequence[str]) -> str:
+    """That files of a folder are neither images nor videos.
+
+    Args:
+        paths: At least one.
+    """
+    what = 'file is' if len(paths) == 1 else 'files are'
+    names = ', '.join(paths[:NAMED])
+    more = f', and {len(paths) - NAMED} more' if len(paths) > NAMED else ''
+    return f'{len(paths)} {what} neither an image nor a video: {names}{more}'
+
+
+def left_out(num: int) -> str:
+    """That so many files were left out; what follows names them."""
+    if num == 1:
+        return '1 file cannot be read and was left out'
+    return f'{num} files cannot be read and were left out'
 
 
 def as_json(matches: Sequence[Match]) -> list[dict]:
@@ -51,6 +89,38 @@ def as_json(matches: Sequence[Match]) -> list[dict]:
     ]
 
 
+def groups_as_json(groups: Sequence[Group]) -> list[dict]:
+    """Fields of each group, best first; its matches by time."""
+    return [
+        {
+            'from': group.begin,
+            'to': group.end,
+            'count': len(group.matches),
+            'best': as_json([group.best])[0],
+            'matches': as_json(group.matches),
+        }
+        for group in groups
+    ]
+
+
+def list_people(bboxes: np.ndarray, scores: np.ndarray) -> str:
+    """Table of the people in a picture, numbered from 1.
+
+    Args:
+        bboxes: (N, 4) x1, y1, x2, y2.
+        scores: (N,) scores of the detections.
+    """
+    table = Table()
+    for name in ('person', 'score', 'x1', 'y1', 'x2', 'y2'):
+        table.add_column(name, justify='right', no_wrap=True)
+    for number, (box, score) in enumerate(
+        zip(bboxes.tolist(), scores.tolist(), strict=True), 1
+    ):
+        values = (f'{value:.0f}' for value in box)
+        table.add_row(str(number), f'{score:.2f}', *values)
+    return to_text(table)
+
+
 def clock(seconds: float | None) -> str:
     """'1:02.5', '1:00:02.5', or nothing for an image."""
     if seconds is None:
@@ -62,8 +132,28 @@ def clock(seconds: float | None) -> str:
     return f'{hours}:{minutes:02d}:{rest}' if hours else f'{minutes}:{rest}'
 
 
-def _when(match: Match, timed: bool) -> tuple[str, ...]:
-    if not timed:
-        return ()
+def _table(*times: str) -> Table:
+    """A table without rows; ``times`` are columns before the last one."""
+    table = Table()
+    boxes = ('x1', 'y1', 'x2', 'y2')
+    for name in ('rank', 'similarity', 'score', *boxes, *times):
+        table.add_column(name, justify='right', no_wrap=True)
+    table.add_column('image', no_wrap=True)
+    return table
+
+
+def _add(table: Table, rank: int, match: Match, when: Sequence[str]) -> None:
+    table.add_row(
+        str(rank),
+        f'{match.similarity:.3f}',
+        f'{match.score:.2f}',
+        *(f'{value:.0f}' for value in match.box),
+        *when,
+        # a Text: brackets in a name are no markup
+        Text(match.source.image or f'pixels {match.position}'),
+    )
+
+
+def _when(match: Match) -> tuple[str, str]:
     _, frame, timestamp = match.source
     return clock(timestamp), '' if frame is None else str(frame)

@@ -16,8 +16,9 @@ from mmps.configs import find_config
 from mmps.datasets.transforms import clip
 from mmps.fingerprint import fingerprint
 from mmps.plain_model import plain_model
-from mmps.zoo import is_address, resolve
+from mmps.zoo import Entry, is_address, load_index, resolve
 
+from .picture_size import check_file, check_size
 from .scenes import Scene
 
 #: Score from which on a detection counts, as in ``PersonSearchMetric``.
@@ -43,6 +44,8 @@ class Network:
     def __init__(
         self, model: str, weights: str | None, device: str | None
     ) -> None:
+        #: What the zoo says of these weights; None: they are of no entry.
+        self.entry = _entry(model, weights)
         config, weights = _resolve(model, weights)
         cfg = Config.fromfile(config)
         cfg.model = plain_model(cfg.model)
@@ -76,6 +79,11 @@ class Network:
         )
 
     @property
+    def match_threshold(self) -> float | None:
+        """Similarity of a match, as measured for the entry of the zoo."""
+        return None if self.entry is None else self.entry.match_threshold
+
+    @property
     def query_guided(self) -> bool:
         """Whether the network looks at query and gallery image together."""
         return hasattr(self.model, 'pair_searcher')
@@ -97,7 +105,8 @@ class Network:
             ``query_instances``.
 
         Raises:
-            DatasetError: The file is no image.
+            DatasetError: The file is no image, or one of a size that cannot
+                be looked at (``picture_size``).
             ValueError: The box has no area inside the image.
         """
         results = dict(self._loaded(scene), instances=[])
@@ -122,8 +131,10 @@ class Network:
     def _loaded(self, scene: Scene) -> dict:
         pixels, path = scene.pixels, scene.source.image
         if pixels is None:
+            check_file(path)
             return self._load(dict(img_path=path, img_id=0, img_name=path))
         name = path or 'the picture given as pixels'
+        check_size(*pixels.shape[1::-1], name)
         if self._load.to_float32:
             pixels = pixels.astype(np.float32)
         return dict(
@@ -134,6 +145,12 @@ class Network:
             img_shape=pixels.shape[:2],
             ori_shape=pixels.shape[:2],
         )
+
+
+def _entry(model: str, weights: str | None) -> Entry | None:
+    """The entry of the zoo that the weights are of."""
+    source = model if weights is None else weights
+    return load_index().find(str(source)) if is_address(source) else None
 
 
 def _resolve(model: str, weights: str | None) -> tuple[str, str]:

@@ -1,17 +1,18 @@
 """Search with a query-guided network: pair after pair, nothing twice."""
 
 import hashlib
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from mmps.datasets.errors import DatasetError
 from mmps.evaluation.pair_findings import collect
 
 from .matches import Match, Source
 from .network import Network
-from .scenes import Scene
+from .scenes import Scene, raise_it
 
 
 class PairRanker:
@@ -39,6 +40,7 @@ class PairRanker:
         *,
         top: int | None,
         batch_size: int,
+        on_broken: Callable[[DatasetError], object] = raise_it,
     ) -> list[Match]:
         """Rank what one query finds.
 
@@ -47,6 +49,8 @@ class PairRanker:
             gallery: Positions and pictures, read one batch at a time.
             top: How many matches; all for None.
             batch_size: Pairs at a time.
+            on_broken: Called with the error of a picture that cannot be read,
+                which is then left out; those behind it move up.
 
         Returns:
             In falling similarity, equals in the order of the gallery.
@@ -55,32 +59,44 @@ class PairRanker:
         begun = self.searcher.begin_query(query, box)
         sources: dict[int, Source] = {}
         found = {}
+        num_broken = 0
         gallery = iter(gallery)
         while batch := list(islice(gallery, batch_size)):
-            results = self._search(begun, [scene for _, scene in batch])
+            results = self._search(
+                begun, [scene for _, scene in batch], on_broken
+            )
             for (position, scene), result in zip(batch, results, strict=True):
-                found[position] = result
-                sources[position] = scene.source
+                if result is None:
+                    num_broken += 1
+                    continue
+                found[position - num_broken] = result
+                sources[position - num_broken] = scene.source
         return _ranked(sources, found, top)
 
-    def _search(self, query, scenes: list[Scene]) -> list:
-        """Results of one query in a batch of pictures."""
+    def _search(self, query, scenes: list[Scene], on_broken: Callable) -> list:
+        """Results of one query in a batch of pictures; None if broken."""
         states = {}
         keys = [key_of(scene) for scene in scenes]
         cache = self.searcher.cache
         for key, scene in zip(keys, scenes, strict=True):
-            if key not in states:
-                states[key] = cache.get(key)
-            if states[key] is None:
-                item = self.network.prepare(scene)
-                states[key] = self.searcher.begin_gallery(item)
-                cache.put(key, states[key])
+            if key in states:
+                continue
+            state = cache.get(key)
+            if state is None:
+                try:
+                    item = self.network.prepare(scene)
+                except DatasetError as error:
+                    on_broken(error)
+                    continue
+                state = self.searcher.begin_gallery(item)
+                cache.put(key, state)
+            states[key] = state
         found = self.searcher.search(
             [(query, state) for state in states.values()]
         )
         cache.shrink()
         results = dict(zip(states, found, strict=True))
-        return [results[key] for key in keys]
+        return [results.get(key) for key in keys]
 
 
 def key_of(scene: Scene) -> Hashable:
@@ -96,6 +112,8 @@ def key_of(scene: Scene) -> Hashable:
 def _ranked(
     sources: dict[int, Source], found: dict[int, object], top: int | None
 ) -> list[Match]:
+    if not found:
+        return []
     order = sorted(found)
     findings = collect(
         np.zeros(len(order)), order, [found[position] for position in order]

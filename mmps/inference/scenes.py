@@ -4,10 +4,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import cv2
 import numpy as np
+
+from mmps.datasets.errors import DatasetError
 
 from .matches import Source
 
@@ -27,6 +29,23 @@ class Scene(NamedTuple):
 
     source: Source
     pixels: np.ndarray | None = None
+
+
+class Listing(NamedTuple):
+    """The files of a gallery.
+
+    Attributes:
+        items: Paths of images and videos, and pixels, in order.
+        others: Paths of files in its folders that are neither.
+    """
+
+    items: list[str | np.ndarray]
+    others: list[str]
+
+
+def raise_it(error: DatasetError) -> NoReturn:
+    """What is done about a broken picture unless something else is asked."""
+    raise error
 
 
 def as_scene(picture: Picture) -> Scene:
@@ -54,52 +73,100 @@ def as_scene(picture: Picture) -> Scene:
 
 
 def listed(gallery: Picture | Sequence[Picture]) -> list[str | np.ndarray]:
+    """Images, videos and pixels of a gallery: ``listing(gallery).items``."""
+    return listing(gallery).items
+
+
+def listing(gallery: Picture | Sequence[Picture]) -> Listing:
     """Files and pixels of a gallery, in order; nothing is read.
 
     Args:
-        gallery: An image file, a video file, a folder (the images in it and
-            below it, sorted by path), pixels, or a list of these.
+        gallery: An image file, a video file, a folder (the images and videos
+            in it and below it, sorted by path), pixels, or a list of these.
 
     Raises:
         FileNotFoundError: No such file or folder.
         TypeError: None of these.
-        ValueError: A list without anything, a folder without an image.
+        ValueError: A list without anything, a folder without an image or a
+            video.
     """
     if isinstance(gallery, list | tuple):
         if not gallery:
             raise ValueError('the gallery is an empty list')
-        return [item for part in gallery for item in listed(part)]
-    if isinstance(gallery, np.ndarray):
-        return [_checked(gallery)]
-    if isinstance(gallery, str | PathLike) and Path(gallery).is_dir():
-        found = [
-            str(path)
-            for path in sorted(Path(gallery).rglob('*'))
-            if path.suffix.lower() in IMAGES and path.is_file()
-        ]
-        if not found:
-            raise ValueError(
-                f'{gallery}: this folder and those in it hold no image '
-                f'({", ".join(IMAGES)}); a video is given as a file'
-            )
+        found = Listing([], [])
+        for part in map(listing, gallery):
+            found.items.extend(part.items)
+            found.others.extend(part.others)
         return found
-    return [as_scene(gallery).source.image]
+    if isinstance(gallery, np.ndarray):
+        return Listing([_checked(gallery)], [])
+    if isinstance(gallery, str | PathLike) and Path(gallery).is_dir():
+        return _in_folder(Path(gallery))
+    return Listing([as_scene(gallery).source.image], [])
 
 
-def scenes(items: Sequence[str | np.ndarray], every: int) -> Iterator[Scene]:
+def _in_folder(folder: Path) -> Listing:
+    found = Listing([], [])
+    for path in sorted(folder.rglob('*')):
+        if path.is_file():
+            kind = path.suffix.lower() in (*IMAGES, *VIDEOS)
+            (found.items if kind else found.others).append(str(path))
+    if not found.items:
+        raise ValueError(
+            f'{folder}: this folder and those in it hold no image '
+            f'({", ".join(IMAGES)}) and no video ({", ".join(VIDEOS)})'
+        )
+    return found
+
+
+def scenes(
+    items: Sequence[str | np.ndarray],
+    every: int,
+    on_broken: Callable[[DatasetError], object] = raise_it,
+) -> Iterator[Scene]:
     """Pictures of a gallery, one after the other.
 
     Args:
         items: Paths and arrays, as ``listed`` gives them.
         every: Each so many frames of a video; the first frame is one.
+        on_broken: Called with the error of a video that breaks off; its
+            frames up to there count.
     """
     for item in items:
         if isinstance(item, np.ndarray):
             yield Scene(Source(), item)
         elif is_video(item):
-            yield from video_scenes(item, lambda number: number % every == 0)
+            try:
+                yield from video_scenes(
+                    item, lambda number: number % every == 0
+                )
+            except DatasetError as error:
+                on_broken(error)
         else:
             yield Scene(Source(item))
+
+
+def num_scenes(items: Sequence[str | np.ndarray], every: int) -> int:
+    """About how many pictures a gallery has: videos may name a wrong number.
+
+    Args:
+        items: Paths and arrays, as ``listed`` gives them.
+        every: Each so many frames of a video.
+    """
+    return sum(
+        -(-_num_frames(item) // every)
+        if isinstance(item, str) and is_video(item)
+        else 1
+        for item in items
+    )
+
+
+def _num_frames(path: str) -> int:
+    video = cv2.VideoCapture(path)
+    try:
+        return max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
+    finally:
+        video.release()
 
 
 def is_video(path: str | PathLike) -> bool:
@@ -115,7 +182,7 @@ def video_scenes(path: str, wanted: Callable[[int], bool]) -> Iterator[Scene]:
         wanted: Number of a frame from 0 -> whether it is one of them.
 
     Raises:
-        ValueError: The file cannot be opened, or a frame not be decoded.
+        DatasetError: The file cannot be opened, or a frame not be decoded.
     """
     video = cv2.VideoCapture(path)
     try:
@@ -125,16 +192,49 @@ def video_scenes(path: str, wanted: Callable[[int], bool]) -> Iterator[Scene]:
                 seconds = video.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 fine, pixels = video.retrieve()
                 if not fine:
-                    raise ValueError(f'{path}: cannot decode frame {number}')
+                    raise DatasetError(path, f'cannot decode frame {number}')
                 yield Scene(Source(path, number, seconds), pixels)
             number += 1
     finally:
         video.release()
     if not number:
-        raise ValueError(
-            f'{path}: is no video that OpenCV can open; convert it to mp4 '
-            '(H.264), or give its frames as images'
+        raise DatasetError(
+            path,
+            'is no video that OpenCV can open',
+            'convert it to mp4 (H.264), or give its frames as images',
         )
+
+
+def video_length(path: str) -> float:
+    """Seconds of a video; 0 where it does not say."""
+    video = cv2.VideoCapture(path)
+    try:
+        rate = video.get(cv2.CAP_PROP_FPS)
+        return video.get(cv2.CAP_PROP_FRAME_COUNT) / rate if rate else 0.0
+    finally:
+        video.release()
+
+
+def frame_at(path: str, seconds: float) -> np.ndarray:
+    """A frame of a video, (H, W, 3) uint8, near a time.
+
+    Raises:
+        DatasetError: The file cannot be opened, or has no frame there.
+    """
+    video = cv2.VideoCapture(path)
+    try:
+        if seconds:
+            video.set(cv2.CAP_PROP_POS_MSEC, 1000 * seconds)
+        fine, pixels = video.read()
+    finally:
+        video.release()
+    if not fine:
+        raise DatasetError(
+            path,
+            f'is no video that OpenCV can read at {seconds:g} seconds',
+            'convert it to mp4 (H.264), or give a frame of it as an image',
+        )
+    return pixels
 
 
 def again(sources: Sequence[Source]) -> Iterator[tuple[int, Scene]]:

@@ -25,6 +25,7 @@ def save_match_sheet(
     out: str | Path,
     *,
     blur: bool = False,
+    times: Sequence[str] | None = None,
 ) -> None:
     """Write the query on the left and the matches beside it, best first.
 
@@ -39,22 +40,25 @@ def save_match_sheet(
         out: Picture to write.
         blur: Blur all that lies outside the box of the query or match, so
             that nobody else can be recognised.
+        times: For each match, what is written in place of its time.
 
     Raises:
         OSError: The picture cannot be written.
     """
-    timed = any(match.source.timestamp is not None for match in matches)
+    if times is None:
+        times = [clock(match.source.timestamp) for match in matches]
+    timed = any(times)
     picture, box, name = query
     captions = ['query', Path(name).name, *([''] if timed else [])]
     tiles = [_tile(picture, box, QUERY, captions, blur)]
-    for rank, (match, picture) in enumerate(
-        zip(matches, pictures, strict=True), 1
+    for rank, (match, picture, time) in enumerate(
+        zip(matches, pictures, times, strict=True), 1
     ):
         image = match.source.image
         name = Path(image).name if image else 'pixels'
         captions = [f'{rank}.   {match.similarity:.3f}', name]
         if timed:
-            captions.append(clock(match.source.timestamp))
+            captions.append(time)
         tiles.append(_tile(picture, match.box, MATCH, captions, blur))
     save(_arranged(tiles[0], tiles[1:]), out)
 

@@ -27,6 +27,9 @@ from .errors import ZooError
 
 _INDEX = 'model-index.yml'
 _SHA256 = re.compile('[0-9a-f]{64}')
+#: Key of the metadata: similarity from which on the network calls two people
+#: the same, see ``mmps.evaluation.match_threshold``.
+MATCH_THRESHOLD = 'Match Threshold'
 #: Data that anyone can draw, by the last part of a config's name.
 _SYNTHETIC = ('synth', 'others', 'tiny', 'quick', 'crowded', 'crowded_3x')
 
@@ -77,6 +80,16 @@ class Entry:
         """What trains it, in the setting that its config is written for."""
         amp = ' --amp' if self.name.endswith(_SYNTHETIC) else ''
         return f'python tools/train.py {self.config}{amp}'
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether it was trained on what tools/make_synthetic.py makes."""
+        return str(self.metadata.get('Training Data', '')).startswith('synth')
+
+    @property
+    def match_threshold(self) -> float | None:
+        """Similarity from which on two people are the same, if measured."""
+        return self.metadata.get(MATCH_THRESHOLD)
 
     @property
     def test_command(self) -> str:

@@ -190,6 +190,19 @@ def test_uploads_are_called_as_their_owner_does(actions, first, tmp_path):
     assert str(tmp_path) not in found.message
 
 
+def test_what_is_left_out_is_named(actions, first, examples, tmp_path):
+    wrong = tmp_path / 'wrong.png'
+    wrong.write_text('no image')
+    uploads = [examples.gallery[0], str(wrong)]
+    found = search(actions, first.query, where=UPLOADS, uploads=uploads)
+    assert not found.is_bad
+    assert 'in 1 pictures' in found.message
+    assert '1 file cannot be read and was left out: wrong.png.' in (
+        found.message
+    )
+    assert str(tmp_path) not in found.message
+
+
 def test_two_users_at_once_find_their_own(actions, examples):
     views = [actions.example(number, True) for number in (0, 1)]
     alone = [search(actions, view.query) for view in views]

@@ -1,8 +1,8 @@
-"""demo/app.py as a user starts it."""
+"""``mmps demo`` as a user starts it."""
 
+import importlib.util
 import os
 import re
-import runpy
 import signal
 import subprocess
 import sys
@@ -11,42 +11,17 @@ from pathlib import Path
 import pytest
 import requests
 
+from mmps.commands import main
+
 ROOT = Path(__file__).parents[2]
-RUN = "import runpy, sys; sys.argv = ['app.py', *{words!r}]\n"
 
 
-def run(code, **environment):
-    return subprocess.run(
-        [sys.executable, '-c', code],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def test_help_is_quick():
-    code = RUN.format(words=['--help']) + (
-        "try: runpy.run_path('demo/app.py', run_name='__main__')\n"
-        'except SystemExit: pass\n'
-        "assert not {'torch', 'mmps', 'gradio'} & set(sys.modules)"
-    )
-    done = run(code)
-    assert done.returncode == 0, done.stderr
-    assert 'zoo://oim_r18_qeeps50_synth' in done.stdout
-
-
-def test_without_gradio_it_says_how_to_install_it():
-    code = RUN.format(words=[]) + (
-        'import importlib.util\n'
-        'importlib.util.find_spec = lambda name: None\n'
-        "runpy.run_path('demo/app.py', run_name='__main__')"
-    )
-    done = run(code)
-    assert done.returncode == 1
-    assert "pip install 'mmps[demo]'" in done.stderr
-    assert 'Traceback' not in done.stderr
+def test_without_gradio_it_says_how_to_install_it(monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    assert main(['demo']) == 2
+    said = capsys.readouterr().err
+    assert "pip install 'mmps[demo]'" in said
+    assert 'Traceback' not in said
 
 
 def test_it_starts_and_leaves_nothing_behind(tiny, tmp_path):
@@ -89,9 +64,10 @@ def test_it_starts_and_leaves_nothing_behind(tiny, tmp_path):
         (['--model', 'configs/oim/oim_r50.py'], 'needs weights'),
     ],
 )
-def test_a_bad_model_is_one_line(words, message, monkeypatch):
+def test_a_bad_model_is_one_line(words, message, monkeypatch, capsys):
     pytest.importorskip('gradio')
-    monkeypatch.setattr(sys, 'argv', ['app.py', *words])
     monkeypatch.setattr(signal, 'signal', lambda *_: None)
-    with pytest.raises(SystemExit, match=rf'^demo/app\.py: .*{message}'):
-        runpy.run_path(str(ROOT / 'demo/app.py'), run_name='__main__')
+    assert main(['demo', *words]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith('mmps demo: ')
+    assert message in said

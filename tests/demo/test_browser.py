@@ -8,6 +8,7 @@ import pytest
 
 from mmps.demo.actions import Actions
 from mmps.demo.searcher import Searcher
+from mmps.synthetic.walk import write_walk
 
 from .pages import served
 
@@ -140,6 +141,52 @@ def test_a_person_is_clicked_on_and_found(page, inferencer, examples):
         assert f'detection {match.score:.2f}' in caption
     page.get_by_role('tab', name='Whole scenes').click()
     page.locator('#scenes .thumbnail-item').nth(9).wait_for()
+
+
+def test_old_results_go_when_somebody_else_is_picked(page, examples):
+    page.locator('#go').click()
+    page.locator('#people .thumbnail-item').first.wait_for()
+    with redrawn(page):
+        page.get_by_label('show people').click()
+    assert page.locator('#people .thumbnail-item').count()  # the same person
+    page.locator('#own').locator('xpath=..').locator(
+        'input[type=file]'
+    ).set_input_files(examples.gallery[0])
+    wait_for(page, '#found', 'What is found is shown here')
+    page.wait_for_function(
+        '() => !document.querySelector("#people .thumbnail-item")'
+    )
+
+
+def test_a_frame_of_a_video_is_chosen(page, tmp_path):
+    path = tmp_path / 'walk.mp4'
+    write_walk(path, seconds=1, rate=5, size=(320, 240))
+    with redrawn(page):
+        page.locator('#own').locator('xpath=..').locator(
+            'input[type=file]'
+        ).set_input_files(path)
+    slider = page.locator('#second input[type=range]')
+    slider.wait_for()
+    with redrawn(page):
+        slider.focus()
+        page.keyboard.press('End')
+        slider.dispatch_event('pointerup')
+    assert slider.input_value() == '0.9'
+    with redrawn(page):
+        page.locator('#who .thumbnail-item').first.click()
+    slider.wait_for(state='hidden')
+
+
+def test_a_narrow_screen_shows_everything(page):
+    page.set_viewport_size(dict(width=420, height=900))
+    box = page.locator('#box').bounding_box()
+    label = page.get_by_text('show people').bounding_box()
+    assert label['x'] + label['width'] <= box['x'] + box['width']
+    for name in ('x1', 'y1', 'x2', 'y2'):
+        assert page.get_by_label(name).bounding_box()['width'] >= 40
+    wide = page.evaluate('document.documentElement.scrollWidth')
+    page.set_viewport_size(dict(width=1280, height=800))
+    assert wide <= 420
 
 
 def test_a_box_is_drawn_with_two_clicks(page):

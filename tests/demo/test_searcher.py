@@ -70,9 +70,13 @@ def test_a_gallery_is_gone_through_once(
     other = str(tmp_path / 'other.jpg')
     shutil.copy(examples.gallery[2], other)
 
+    def begin(pictures, total):
+        begun.append(total)
+        return pictures
+
     def indexed(files):
         before = counting.indexed
-        searcher.search(query, files, begin=begun.append)
+        searcher.search(query, files, progress=begin)
         return counting.indexed - before
 
     assert [indexed(galleries[0]) for _ in range(3)] == [1, 0, 0]
@@ -95,16 +99,31 @@ def test_embeddings_go_with_the_pictures(searcher, examples, query, tmp_path):
     assert kept.sources[0].image == examples.gallery[0]
 
 
-def test_frames_of_a_video(searcher, examples, query, tmp_path):
+@pytest.fixture
+def clip(examples, tmp_path):
+    """Five frames, ten a second; not compressed."""
     path = str(tmp_path / 'clip.avi')
     code = cv2.VideoWriter_fourcc(*'FFV1')
     writer = cv2.VideoWriter(path, code, 10, (320, 240))
     for image in examples.gallery[:5]:
         writer.write(cv2.imread(image))
     writer.release()
-    found = searcher.search(query, [path], every=2, top=50)
+    return path
+
+
+def test_frames_of_a_video(searcher, query, clip):
+    found = searcher.search(query, [clip], every=2, top=50)
     assert found.num_images == 3
     assert {match.source.frame for match in found.matches} <= {0, 2, 4}
+
+
+def test_a_frame_of_a_video_is_a_query(searcher, examples, clip):
+    for number in (0, 3):
+        picture = searcher.query(clip, number / 10).picture
+        shown = cv2.imread(examples.gallery[number]).astype(int)
+        assert np.abs(picture - shown).mean() < 3  # colours are rounded
+    with pytest.raises(ValueError, match='at 7 seconds'):
+        searcher.query(clip, 7)
 
 
 def test_a_query_guided_network_reranks(
@@ -132,6 +151,21 @@ def test_what_is_no_image_is_named(searcher, tmp_path):
     wrong.write_text('no image')
     with pytest.raises(ValueError, match=r'wrong\.png is no image'):
         searcher.query(wrong)
+    thin = tmp_path / 'thin.png'
+    cv2.imwrite(str(thin), np.zeros((200, 1, 3), np.uint8))
+    with pytest.raises(ValueError, match=r'thin\.png: has 1 x 200 pixels'):
+        searcher.query(thin)
+
+
+def test_what_cannot_be_read_is_left_out_and_told(
+    searcher, examples, query, tmp_path
+):
+    wrong = tmp_path / 'wrong.png'
+    wrong.write_text('no image')
+    files = [examples.gallery[0], str(wrong)]
+    found = searcher.search(query, files)
+    assert found.left_out == (str(wrong),)
+    assert found.matches == searcher.search(query, files[:1]).matches
 
 
 def test_a_folder_is_searched_with_those_in_it(examples, tmp_path):

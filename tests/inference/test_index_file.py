@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from mmps.datasets.errors import DatasetError
 from mmps.inference import stored_index
 
 
@@ -50,6 +51,28 @@ def test_files_that_have_changed_since_are_named(plain, gallery, tmp_path):
     later = path.stat().st_mtime + 5
     os.utime(changed, (later, later))
     with pytest.raises(ValueError, match=f'is older than .*{changed.name}'):
+        stored_index(plain, path, gallery)
+
+
+def test_what_was_broken_is_remembered(plain, gallery, tmp_path):
+    path = tmp_path / 'index.npz'
+    broken = gallery / '0.jpg'
+    broken.write_bytes(b'no image')
+    with pytest.raises(DatasetError, match=r'0\.jpg: is no image'):
+        stored_index(plain, path, gallery)
+    assert not path.exists()
+    first = stored_index(plain, path, gallery, skip_broken=lambda _: None)
+    assert first.broken == (str(broken),)
+    assert len(first.sources) == 3
+    assert stored_index(plain, path, gallery).broken == first.broken
+    other = gallery / '1.jpg'
+    other.write_bytes(b'no image')
+    with pytest.raises(ValueError, match=r'other files \(4, .* has 5\)'):
+        stored_index(plain, path, gallery)
+    other.unlink()
+    later = path.stat().st_mtime + 5
+    os.utime(broken, (later, later))  # it may be whole now
+    with pytest.raises(ValueError, match=r'is older than .*0\.jpg'):
         stored_index(plain, path, gallery)
 
 

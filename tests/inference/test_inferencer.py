@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mmps.apis import PersonSearchInferencer, load_config, run_test
+from mmps.datasets.errors import DatasetError
 from mmps.evaluation import read_dump
 from mmps.inference import inferencer as module
 from tests.inference.rankings import assert_same_matches
@@ -214,6 +215,62 @@ def test_a_search_changes_no_weight(plain, files):
     plain.search(files[0], (30, 20, 90, 160), files[:2])
     for key, value in model.state_dict().items():
         assert torch.equal(value, before[key]), key
+
+
+@pytest.mark.parametrize('kind', ['plain', 'guided'])
+def test_broken_pictures_are_left_out_when_asked(
+    kind, files, tmp_path, request, log
+):
+    inferencer = request.getfixturevalue(kind)
+    query = (files[0], (30, 20, 90, 160))
+    broken = [str(tmp_path / name) for name in ('a.jpg', 'b.mp4')]
+    for path in broken:
+        Path(path).write_bytes(b'no picture')
+    gallery = [files[0], broken[0], files[1], broken[1]]
+    for wrong in (broken[0], broken[1]):
+        with pytest.raises(DatasetError, match='is no'):
+            inferencer.search(*query, [files[0], wrong])
+    expected = inferencer.search(*query, files[:2], top=None)
+    found = inferencer.search(*query, gallery, top=None, skip_broken=True)
+    assert_same_matches(found, expected)
+    (line,) = log
+    assert line.startswith('2 files cannot be read and were left out:')
+    assert broken[0] in line
+    assert broken[1] in line
+    told = []
+    inferencer.search(*query, gallery, skip_broken=told.append)
+    assert sorted(error.file for error in told) == broken
+    assert len(log) == 1
+    with pytest.raises(ValueError, match='no picture of the gallery'):
+        inferencer.search(*query, broken, skip_broken=True)
+
+
+@pytest.mark.parametrize('kind', ['plain', 'guided'])
+def test_progress_sees_every_picture(kind, files, video, request):
+    seen = []
+
+    def progress(pictures, total):
+        for picture in pictures:
+            seen.append((picture.source, total))
+            yield picture
+
+    request.getfixturevalue(kind).search(
+        *(files[0], (30, 20, 90, 160), [files[0], video]),
+        **dict(every=3, progress=progress),
+    )
+    assert [source.image for source, _ in seen] == [files[0], video, video]
+    assert {total for _, total in seen} == {3}
+
+
+def test_people_stand_from_left_to_right(plain, files):
+    people = plain.people(files[0])
+    found = plain.index(files[0]).boxes
+    order = np.argsort(found.bboxes[:, 0], kind='stable')
+    assert len(people) > 3
+    for part in ('bboxes', 'scores', 'embeddings'):
+        np.testing.assert_allclose(
+            getattr(people, part), getattr(found, part)[order], atol=1e-5
+        )
 
 
 def test_pixels_cannot_be_read_again(plain, grey, files):

@@ -11,6 +11,7 @@ from mmps.datasets import DatasetError
 from mmps.errors import InputError
 from mmps.inference.network import Network
 from mmps.inference.scenes import as_scene
+from tests.zoo.small import entry, make_default, write_zoo
 
 
 def test_pixels_and_their_file_are_prepared_alike(plain, files):
@@ -143,6 +144,12 @@ def test_a_model_of_the_zoo_brings_both(own, oim, monkeypatch, tmp_path):
         return oim.config, tmp_path / 'none.pth' if own else oim.weights
 
     monkeypatch.setattr('mmps.inference.network.resolve', resolve)
+    root = tmp_path / 'zoo'
+    known = write_zoo(root, entry('small', Metadata={'Match Threshold': 0.6}))
+    make_default(monkeypatch, root)
     network = Network('zoo://small', oim.weights if own else None, 'cpu')
     assert asked == ['zoo://small']
     assert network.det_thr == 0.05
+    # what is known of the released weights holds for no others
+    assert network.entry == (None if own else known.find('small'))
+    assert network.match_threshold == (None if own else 0.6)

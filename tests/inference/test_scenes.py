@@ -6,13 +6,24 @@ import cv2
 import numpy as np
 import pytest
 
+from mmps.datasets.errors import DatasetError
 from mmps.inference import Source
-from mmps.inference.scenes import again, as_scene, listed, scenes
+from mmps.inference.scenes import (
+    again,
+    as_scene,
+    frame_at,
+    listed,
+    listing,
+    num_scenes,
+    scenes,
+    video_length,
+)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ('b.JPG', 'a/z.png', 'a/notes.txt', 'c.webp', 'a/b/d.tif'):
+    names = ('b.JPG', 'a/z.png', 'a/notes.txt', 'c.webp', 'a/b/d.tif')
+    for name in (*names, 'a/c.MP4'):
         path = tmp_path / 'photos' / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b'x')
@@ -23,19 +34,27 @@ def relative(paths, folder):
     return [str(Path(path).relative_to(folder)) for path in paths]
 
 
-def test_a_folder_is_its_images_sorted(folder):
+def test_a_folder_is_its_images_and_videos_sorted(folder):
     found = listed(folder)
-    names = ['a/b/d.tif', 'a/z.png', 'b.JPG', 'c.webp']
+    names = ['a/b/d.tif', 'a/c.MP4', 'a/z.png', 'b.JPG', 'c.webp']
     assert relative(found, folder) == names
     assert listed(str(folder)) == found
+
+
+def test_other_files_of_folders_are_told(folder):
+    found = listing([folder / 'a', folder / 'b.JPG', folder / 'a'])
+    assert relative(found.others, folder) == ['a/notes.txt'] * 2
+    assert len(found.items) == 7
+    assert listing(folder / 'b.JPG').others == []
 
 
 def test_a_list_keeps_its_order_and_mixes(folder, grey):
     gallery = [grey, folder / 'c.webp', folder / 'a', str(folder / 'b.JPG')]
     pixels, *paths = listed(gallery)
     assert pixels is grey
-    names = ['c.webp', 'a/b/d.tif', 'a/z.png', 'b.JPG']
+    names = ['c.webp', 'a/b/d.tif', 'a/c.MP4', 'a/z.png', 'b.JPG']
     assert relative(paths, folder) == names
+    paths.pop(2)
     found = list(scenes([pixels, *paths], every=1))
     assert [s.source.image for s in found] == [None, *paths]
     assert found[0].pixels is grey
@@ -85,8 +104,29 @@ def test_every_so_many_frames_with_their_times(every, video, files):
 def test_a_video_that_cannot_be_opened_is_named(tmp_path):
     path = tmp_path / 'broken.mp4'
     path.write_bytes(b'no video')
-    with pytest.raises(ValueError, match=r'broken\.mp4: is no video'):
+    with pytest.raises(DatasetError, match=r'broken\.mp4: is no video'):
         list(scenes(listed(path), every=1))
+    broken = []
+    assert list(scenes([str(path)], 1, broken.append)) == []
+    assert [error.file for error in broken] == [str(path)]
+    with pytest.raises(DatasetError, match=r'broken\.mp4: .* at 0 seconds'):
+        frame_at(str(path), 0)
+
+
+def test_a_gallery_says_about_how_many_pictures_it_has(video, files, grey):
+    assert num_scenes([files[0], grey, video], 1) == 8
+    assert num_scenes([video, video], 4) == 4
+    assert num_scenes([], 1) == 0
+
+
+def test_a_frame_can_be_chosen_by_its_time(video):
+    assert video_length(video) == pytest.approx(0.6)
+    frames = [scene.pixels for scene in scenes([video], 1)]
+    for number in (0, 3, 5):
+        found = frame_at(video, number / 10)
+        np.testing.assert_array_equal(found, frames[number])
+    with pytest.raises(DatasetError, match='at 9 seconds'):
+        frame_at(video, 9)
 
 
 def test_pictures_are_read_again(video, files):

@@ -69,6 +69,22 @@ def test_a_video_adds_a_line(tmp_path):
     assert heights[1] == heights[0] + 18
 
 
+def test_the_times_can_be_given(tmp_path):
+    def sheet(name, **options):
+        match = Match(Source('a.mp4', 3, 62.5), 0, BOX, 0.5, 0.9)
+        query = (plain(200), BOX, 'q.jpg')
+        path = tmp_path / name
+        save_match_sheet(query, [match], [plain(10)], path, **options)
+        return cv2.imread(str(path))
+
+    usual = sheet('a.png')
+    np.testing.assert_array_equal(sheet('b.png', times=['1:02.5']), usual)
+    other = sheet('c.png', times=['1:02.5 - 1:09.0'])
+    assert other.shape == usual.shape
+    assert (other != usual).any()
+    assert sheet('d.png', times=['']).shape[0] == usual.shape[0] - 18
+
+
 def test_only_the_box_stays_sharp():
     picture = noise()
     blurred = blurred_outside(picture, (99.5, 60.2, 140.0, 160.7))

@@ -1,0 +1,75 @@
+"""Search for people on a page in the browser.
+
+    pip install 'mmps[demo]'
+    mmps demo
+    mmps demo --model configs/oim/oim_r50.py --weights epoch_20.pth
+
+Only this computer can open the page. Nothing is sent anywhere, and what was
+uploaded or found is deleted when the program ends (docs/demo.md).
+"""
+
+import argparse
+import importlib.util
+import signal
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What may be given."""
+    parser.add_argument(
+        '--model',
+        default='zoo://oim_r18_qeeps50_synth',
+        help='zoo://NAME, or a config file [%(default)s]',
+    )
+    parser.add_argument(
+        '--weights', help='checkpoint; a model of the zoo has its own'
+    )
+    parser.add_argument('--device', help="'cpu', 'cuda' [a GPU if there is]")
+    parser.add_argument(
+        '--det-thr',
+        type=float,
+        help='minimum score of a detection [that of the config]',
+    )
+    parser.add_argument(
+        '--port', type=int, help='[the first free one from 7860 on]'
+    )
+    parser.add_argument(
+        '--browser', action='store_true', help='open a browser, too'
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Show the page until Ctrl+C."""
+    from mmps.errors import InputError
+
+    if importlib.util.find_spec('gradio') is None:
+        raise InputError(
+            'gradio',
+            'the page needs Gradio, which is not installed',
+            "pip install 'mmps[demo]' (in a checkout: pip install -e "
+            "'.[demo]')",
+        )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clean up
+    from mmps.demo.serve import launch, private_folder, quiet_environment
+
+    quiet_environment()
+    with private_folder() as folder:
+        from mmps.demo.actions import Actions
+        from mmps.demo.examples import draw_examples
+        from mmps.demo.page import make_page
+        from mmps.demo.searcher import Searcher
+        from mmps.inference import PersonSearchInferencer
+        from mmps.inference.advice import about_training
+
+        inferencer = PersonSearchInferencer(
+            args.model, args.weights, args.device, det_thr=args.det_thr
+        )
+        examples = draw_examples(folder / 'scenes')
+        page = make_page(
+            Actions(Searcher(inferencer), examples),
+            args.model,
+            about_training(inferencer.network.entry),
+        )
+        url = launch(page, args.port, show=args.browser)
+        print(f'{url} is open to this computer alone; Ctrl+C ends it')
+        page.block_thread()

@@ -1,0 +1,316 @@
+"""Search for a person in pictures and videos of your own.
+
+    mmps search street.jpg --pick
+    mmps search street.jpg --pick 3 --gallery photos/ --out sheet.jpg
+    mmps search street.jpg --box 812 220 900 470 --gallery camera.mp4 \\
+        --every 5 --clip clips --json found.json
+    mmps search street.jpg --pick 3 --gallery photos/ \\
+        --model configs/oim/oim_r50.py --weights epoch_20.pth
+
+The query is one person in a picture: --pick lists the people that the network
+sees there, --pick N takes one of them, --box X1 Y1 X2 Y2 gives the pixels.
+In a video, neighbouring frames of the person become one line with its times.
+
+Nothing is sent anywhere, and nothing is written but the files named here.
+"""
+
+import argparse
+import sys
+
+#: Gap in seconds up to which matches of a video are one find.
+GROUP = 2.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What may be given."""
+    parser.add_argument('query', help='image that shows the person')
+    who = parser.add_mutually_exclusive_group(required=True)
+    who.add_argument(
+        '--box',
+        type=float,
+        nargs=4,
+        metavar=('X1', 'Y1', 'X2', 'Y2'),
+        help='the person, in pixels of the image',
+    )
+    who.add_argument(
+        '--pick',
+        type=int,
+        nargs='?',
+        const=0,
+        metavar='N',
+        help='person N from the left; without N list them all, and with '
+        '--out draw their numbers',
+    )
+    parser.add_argument(
+        '--gallery',
+        nargs='+',
+        metavar='PATH',
+        help='images, videos, or folders of both',
+    )
+    parser.add_argument(
+        '--model',
+        default='zoo://oim_r18_qeeps50_synth',
+        help='zoo://NAME, or a config file [%(default)s]',
+    )
+    parser.add_argument(
+        '--weights', help='checkpoint; a model of the zoo has its own'
+    )
+    parser.add_argument('--device', help="'cpu', 'cuda' [a GPU if there is]")
+    _add_reading(parser)
+    _add_results(parser)
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    reading = parser.add_argument_group('how the gallery is read')
+    reading.add_argument(
+        '--every',
+        type=int,
+        default=1,
+        metavar='N',
+        help='look at every Nth frame of a video [%(default)s]',
+    )
+    reading.add_argument(
+        '--strict',
+        action='store_true',
+        help='end at the first file that cannot be read, instead of leaving '
+        'it out and naming it at the end',
+    )
+    reading.add_argument(
+        '--index',
+        metavar='FILE.npz',
+        help='keep the embeddings of the gallery here and use them again; '
+        'personal data',
+    )
+    reading.add_argument(
+        '--rerank',
+        type=int,
+        metavar='K',
+        help='query-guided networks: run pairs on the K images alone that '
+        'are best by plain embeddings; needed with --index',
+    )
+    reading.add_argument(
+        '--det-thr',
+        type=float,
+        help='minimum score of a detection [that of the config]',
+    )
+    reading.add_argument(
+        '--batch-size', type=int, default=8, help='images [%(default)s]'
+    )
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    results = parser.add_argument_group('results')
+    results.add_argument(
+        '--top', type=int, default=10, help='lines [%(default)s]'
+    )
+    results.add_argument(
+        '--group',
+        type=float,
+        default=GROUP,
+        metavar='SECONDS',
+        help='put matches of a video on one line as long as the next one is '
+        'at most this much later; 0: a line for each match [%(default)s]',
+    )
+    results.add_argument(
+        '--out', help='write a sheet of pictures to this file'
+    )
+    results.add_argument('--json', help='write the matches to this file')
+    results.add_argument(
+        '--clip',
+        metavar='DIR',
+        help='write a clip of each group of a video into this folder',
+    )
+    results.add_argument(
+        '--blur',
+        action='store_true',
+        help='on the sheet, blur everything outside the boxes',
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """List people, or search."""
+    _check(args)
+    from mmps.inference import PersonSearchInferencer
+    from mmps.inference.advice import about_training
+
+    inferencer = PersonSearchInferencer(
+        args.model, args.weights, args.device, det_thr=args.det_thr
+    )
+    _say(about_training(inferencer.network.entry))
+    if args.pick == 0:
+        _list_people(args, inferencer)
+    else:
+        _search(args, inferencer)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what does not go together, before anything slow begins."""
+    from mmps.errors import InputError
+
+    if args.pick is not None and args.pick < 0:
+        raise InputError('--pick', f'people count from 1, got {args.pick}')
+    if args.pick != 0 and not args.gallery:
+        raise InputError(
+            '--gallery',
+            'is missing',
+            'Name images, videos or folders to search in',
+        )
+    if args.group < 0:
+        raise InputError('--group', f'must be 0 or more, got {args.group:g}')
+    if args.clip and args.blur:
+        raise InputError('--clip', 'shows everybody: leave out --blur')
+    if args.clip and not args.group:
+        raise InputError('--clip', 'needs groups: leave out --group 0')
+
+
+def _say(note: str | None) -> None:
+    if note is not None:
+        print(f'note: {note}', file=sys.stderr)
+
+
+def _list_people(args: argparse.Namespace, inferencer) -> None:
+    from mmps.inference.match_text import list_people
+    from mmps.inference.scenes import as_scene
+    from mmps.visualization import save_people
+
+    people = inferencer.people(args.query)
+    if not len(people):
+        _say('the network sees nobody in this picture; give --box instead')
+        return
+    print(list_people(people.bboxes, people.scores))
+    if args.out:
+        picture = inferencer.network.read(as_scene(args.query))
+        save_people(picture, people.bboxes, args.out)
+        print(f'wrote {args.out}')
+
+
+def _search(args: argparse.Namespace, inferencer) -> None:
+    """Search, print a table, write what is asked for."""
+    from mmps.inference import best_groups
+    from mmps.inference.advice import about_matches
+    from mmps.inference.match_text import (
+        left_out,
+        list_groups,
+        list_matches,
+    )
+    from mmps.inference.scenes import is_video
+
+    threshold = inferencer.network.match_threshold
+    box = _query_box(args, inferencer)
+    broken = {}
+    files, matches = _ranked(args, inferencer, box, broken)
+    _say(about_matches(matches, threshold))
+    groups = None
+    if args.group and any(map(is_video, files)):
+        groups = best_groups(matches, args.group, args.top, threshold)
+        matches = [group.best for group in groups]
+        print(list_groups(groups))
+    else:
+        print(list_matches(matches))
+    _write(args, inferencer, box, matches, groups, broken)
+    if broken:
+        _say('\n'.join([f'{left_out(len(broken))}:', *broken.values()]))
+
+
+def _query_box(args: argparse.Namespace, inferencer) -> list[float]:
+    """The box of the query; warns if it shows nobody."""
+    from mmps.errors import InputError
+    from mmps.inference.advice import about_query
+
+    people = inferencer.people(args.query).bboxes
+    if args.box is not None:
+        _say(about_query(args.box, people))
+        return args.box
+    if args.pick > len(people):
+        raise InputError(
+            args.query,
+            f'there is no person {args.pick}: the network sees {len(people)}',
+            'List them: --pick without a number',
+        )
+    return people[args.pick - 1].tolist()
+
+
+def _ranked(
+    args: argparse.Namespace, inferencer, box: list[float], broken: dict
+) -> tuple[list[str], list]:
+    """Files of the gallery, and the ranking.
+
+    Args:
+        args: Of the command.
+        inferencer: Finds people.
+        box: Of the query.
+        broken: File -> why it was left out; filled here.
+    """
+    from tqdm import tqdm
+
+    from mmps.inference import stored_index
+    from mmps.inference.match_text import other_files
+    from mmps.inference.scenes import is_video, listing
+
+    files, others = listing(args.gallery)
+    if others:
+        _say(other_files(others))
+    grouping = args.group and any(map(is_video, files))
+    reading = dict(
+        every=args.every,
+        batch_size=args.batch_size,
+        skip_broken=not args.strict
+        and (lambda error: broken.setdefault(error.file, str(error))),
+        # no bar where nobody watches
+        progress=lambda pictures, total: tqdm(
+            pictures, total=total, unit='picture', disable=None
+        ),
+    )
+    gallery = files
+    if args.index:
+        gallery = stored_index(inferencer, args.index, files, **reading)
+        for file in gallery.broken:
+            broken.setdefault(file, f'{file}: when the index was made')
+    matches = inferencer.search(
+        args.query,
+        box,
+        gallery,
+        top=None if grouping else args.top,
+        rerank=args.rerank,
+        **reading,
+    )
+    return files, matches
+
+
+def _write(
+    args: argparse.Namespace,
+    inferencer,
+    box: list[float],
+    matches: list,
+    groups: list | None,
+    broken: dict,
+) -> None:
+    """Write the files that are asked for, and name each."""
+    from mmps.evaluation.result_text import write_json
+    from mmps.inference import Match, Source
+    from mmps.inference.match_text import as_json, groups_as_json, span
+    from mmps.visualization import save_clips, save_match_sheet
+
+    if args.json:
+        found = dict(query=dict(image=args.query, box=box))
+        found['matches'] = as_json(matches)
+        if groups is not None:
+            found['groups'] = groups_as_json(groups)
+        found['left_out'] = list(broken)
+        write_json(found, args.json)
+        print(f'wrote {args.json}')
+    if args.out:
+        query = Match(Source(args.query), 0, tuple(box), 1.0, 1.0)
+        picture, *pictures = inferencer.pictures([query, *matches])
+        save_match_sheet(
+            (picture, box, args.query),
+            matches,
+            pictures,
+            args.out,
+            blur=args.blur,
+            times=None if groups is None else list(map(span, groups)),
+        )
+        print(f'wrote {args.out}')
+    if args.clip:
+        for path in save_clips(groups or [], args.clip):
+            print(f'wrote {path}')
