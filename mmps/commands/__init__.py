@@ -25,6 +25,8 @@ MISTAKE = 2
 COMMANDS = {
     'train': 'train a config',
     'check': 'check that a data set is complete and can be read',
+    'convert': 'make a data set of your own pictures and boxes',
+    'init-config': 'write a config for your own data',
 }
 #: What a mistake of the user can raise; the rest is a bug and keeps its
 #: traceback.
