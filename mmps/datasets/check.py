@@ -39,7 +39,7 @@ LAYOUTS = {
     'prw': 'frame_train.mat',
     'coco-person': 'annotations/train.json',
 }
-_READERS = {
+READERS = {
     'cuhk-sysu': read_cuhk_sysu,
     'prw': read_prw,
     'coco-person': lambda root, split: read_coco_person(
@@ -118,7 +118,7 @@ def check_dataset(
     problems, halves = list(broken_files(root, layout)), {}
     for split in ('train', 'test') if not problems else ():
         try:
-            halves[split] = _READERS[layout](root, split)
+            halves[split] = READERS[layout](root, split)
         except DatasetError as error:
             problems.append(str(error))
     if problems:
