@@ -24,6 +24,8 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     # its face also shows what moved to checkpoints
     'engine': {'ops', 'checkpoints'},
     'zoo': {'checkpoints'},
+    # boxes of other programs -> a data set -> a config
+    'own_data': {'datasets', 'checkpoints', 'zoo'},
     'distillation': {'models', 'engine', 'checkpoints', 'zoo'},
     # builds models by their configs, knows none of them
     'inference': {'checkpoints', 'evaluation', 'datasets', 'zoo'},
