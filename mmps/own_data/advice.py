@@ -25,6 +25,8 @@ _LOOKED_AT = 500
 #: A tenth of all people may be smaller than this in the network's input, in
 #: pixels: three cells.
 _MIN_HEIGHT = 3 * STRIDE
+#: Share of boxes that are to have an anchor of about their size.
+_ENOUGH = 0.9
 
 
 @dataclass(frozen=True)
@@ -158,27 +160,37 @@ def choose_anchors(boxes: np.ndarray, usual: Sequence[tuple]) -> Choice:
     """
     sides = np.sqrt(boxes.prod(axis=1)) / STRIDE
     low, high = np.percentile(sides, [2, 98])
-    count = min(5, 1 + math.ceil(math.log(max(high / low, 1)) / math.log(1.5)))
-    scales = (
-        np.geomspace(low, high, count) if count > 1 else [np.median(sides)]
-    )
-    scales = sorted({round(float(scale), 2) for scale in scales})
-    ratios = boxes[:, 1] / boxes[:, 0]
-    chosen = [round(float(np.median(ratios)), 2)]
-    if coverage(boxes, shapes(scales, chosen)) < 0.9:
-        quantiles = np.percentile(ratios, [10, 50, 90])
-        chosen = sorted({round(float(ratio), 2) for ratio in quantiles})
+    quantiles = np.percentile(boxes[:, 1] / boxes[:, 0], [10, 50, 90])
+    candidates = [
+        (_rounded(_middles(low, high, count)), _rounded(ratios))
+        for count in range(1, 8)
+        for ratios in (quantiles[1:2], quantiles)
+    ]
+    candidates.sort(key=lambda choice: len(choice[0]) * len(choice[1]))
+    shares = [coverage(boxes, shapes(*choice)) for choice in candidates]
+    enough = [i for i, share in enumerate(shares) if share >= _ENOUGH]
+    scales, chosen = candidates[enough[0] if enough else np.argmax(shares)]
     ours, theirs = (
         coverage(boxes, anchors) for anchors in (shapes(scales, chosen), usual)
     )
     reason = (
         f'{ours:.0%} of the boxes have an anchor of about their size (IoU '
-        f'0.7 about one centre), {theirs:.0%} with those of the base config. '
+        f'0.7 about one centre), {theirs:.0%} with those of the base config; '
+        f'the fewest that reach {_ENOUGH:.0%}, or the best of up to 21. '
         f'Sides (root of the area) are {low * STRIDE:.0f} to '
         f'{high * STRIDE:.0f} pixels (2nd to 98th percentile), height / width '
-        f'{np.median(ratios):.2f} in the median'
+        f'{quantiles[1]:.2f} in the median'
     )
     return Choice((scales, chosen), reason)
+
+
+def _middles(low: float, high: float, count: int) -> np.ndarray:
+    """Middles of ``count`` equal parts of a range, on a logarithmic scale."""
+    return low * (high / low) ** ((np.arange(count) + 0.5) / count)
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return sorted({round(float(value), 2) for value in values})
 
 
 def shapes(scales: Sequence[float], ratios: Sequence[float]) -> list[tuple]:

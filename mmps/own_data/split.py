@@ -43,7 +43,7 @@ def split_scenes(
     seen together do, until it has its share of the people; if too many are
     seen together for that, people are drawn one by one and a scene goes where
     most of its people are. In both ways a person who is left in both halves
-    keeps the name in one only: that of test, by person that which was drawn.
+    keeps the name in one only: in that which was drawn for the person.
 
     Args:
         scenes: S scenes.
@@ -77,7 +77,7 @@ def split_scenes(
 
 def part_given(train: Sequence[Scene], test: Sequence[Scene]) -> Halves:
     """Take two halves as they are; a name in both stays in test alone."""
-    return _without_shared(train, test, ('halves as given',))
+    return _apart(train, test, _names(test), 'halves as given')
 
 
 def _by_sequence(scenes, sequences, share, rng) -> Halves:
@@ -89,8 +89,12 @@ def _by_sequence(scenes, sequences, share, rng) -> Halves:
         chosen.add(sequences[index])
     test = [scene for scene in scenes if scene.sequence in chosen]
     train = [scene for scene in scenes if scene.sequence not in chosen]
+    shared = sorted(_names(train) & _names(test))
+    count = max(1, round(share * len(shared)))
+    drawn = {shared[i] for i in rng.permutation(len(shared))[:count]}
+    test_people = _names(test).difference(shared) | drawn
     note = f'split by sequence; test: {", ".join(sorted(chosen))}'
-    return _without_shared(train, test, (note,))
+    return _apart(train, test, test_people, note)
 
 
 def _by_person(scenes, people, share, rng) -> Halves:
@@ -111,16 +115,35 @@ def _by_person(scenes, people, share, rng) -> Halves:
         ours = len(names & drawn)
         is_test = 2 * ours >= len(names) if names else number < share
         (test if is_test else train).append(scene)
-    notes = [f'split by person, {len(drawn)} of {len(people)} in test; {how}']
-    for half, others in ((train, drawn), (test, set(people) - drawn)):
+    note = f'split by person, {len(drawn)} of {len(people)} in test; {how}'
+    return _apart(train, test, drawn, note)
+
+
+def _apart(train, test, test_people: set[str], note: str) -> Halves:
+    """Take the names of test people out of train, and the others out of test.
+
+    Args:
+        train, test: Scenes.
+        test_people: Names of the test people.
+        note: How scenes were parted.
+    """
+    notes = [note]
+    train_people = _names([*train, *test]) - test_people
+    for split, half, others in (
+        ('train', train, test_people),
+        ('test', test, train_people),
+    ):
         count = sum(p.name in others for scene in half for p in scene.people)
-        half[:] = [_forget(scene, others) for scene in half]
         if count:
             notes.append(
-                f'{count} boxes in {"train" if half is train else "test"} '
-                'show people of the other half: they stay, without identity'
+                f'{count} boxes in {split} show people of the other half: '
+                'they stay, without identity'
             )
-    return Halves(train, test, tuple(notes))
+    return Halves(
+        [_forget(scene, test_people) for scene in train],
+        [_forget(scene, train_people) for scene in test],
+        tuple(notes),
+    )
 
 
 def _seen_together(scenes) -> list[set[str]]:
@@ -132,18 +155,6 @@ def _seen_together(scenes) -> list[set[str]]:
         group_of.update(dict.fromkeys(merged, merged))
     unique = {id(group): group for group in group_of.values()}
     return sorted(unique.values(), key=min)
-
-
-def _without_shared(train, test, notes: tuple[str, ...]) -> Halves:
-    shared = _names(train) & _names(test)
-    if shared:
-        count = sum(p.name in shared for scene in train for p in scene.people)
-        notes += (
-            f'{len(shared)} people are in both halves: their {count} boxes in '
-            'train stay, without identity',
-        )
-    train = [_forget(scene, shared) for scene in train]
-    return Halves(train, list(test), notes)
 
 
 def _names(scenes: Iterable[Scene]) -> set[str]:
