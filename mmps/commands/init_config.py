@@ -60,8 +60,11 @@ def run(args: argparse.Namespace) -> None:
     from mmps.errors import InputError
     from mmps.own_data.config_text import config_text
 
-    if args.epochs is not None and args.epochs < 1:
-        raise ValueError(f'--epochs must be at least 1, got {args.epochs}')
+    if args.epochs is not None and args.epochs < 2:
+        raise ValueError(
+            f'--epochs must be at least 2, got {args.epochs}: the learning '
+            'rate warms up in the first'
+        )
     name = Path(args.data).resolve().name
     out = Path(args.out or f'{args.method}_{name}.py')
     if out.exists() and not args.force:
