@@ -174,7 +174,7 @@ def run(args: argparse.Namespace) -> None:
     from mmps.own_data.split import part_given, split_scenes
     from mmps.own_data.write import write_data_set
 
-    source = read_source(args, args.source)
+    source = _read(args, args.source)
     notes = list(source.notes)
     if getattr(args, 'test', None) is None:
         halves = split_scenes(
@@ -184,7 +184,7 @@ def run(args: argparse.Namespace) -> None:
             seed=args.seed,
         )
     else:
-        test = read_source(args, args.test)
+        test = _read(args, args.test)
         notes += [f'test: {note}' for note in test.notes]
         halves = part_given(source.scenes, test.scenes)
     options = {
@@ -206,13 +206,8 @@ def run(args: argparse.Namespace) -> None:
     print(f'wrote {args.out}; next: mmps check {args.out}')
 
 
-def read_source(args: argparse.Namespace, source):
-    """Read what the format's arguments say.
-
-    Args:
-        args: Of the command.
-        source: File, or files or folders, of one half or of all.
-    """
+def _read(args: argparse.Namespace, source):
+    """Read a file, or files or folders, as the format's arguments say."""
     if args.format == 'mot':
         from mmps.own_data.mot import read_mot
 

@@ -81,7 +81,13 @@ def measure(train: SplitRecords) -> Measures:
         raise DatasetError('the training half', 'shows nobody, it has no box')
     step = math.ceil(len(shown) / _LOOKED_AT)
     sample = shown[::step]
-    corners = np.concatenate([image.bboxes for image in sample])
+    sizes = np.array([picture_size(image.path) for image in sample])
+    corners = np.concatenate(
+        [
+            np.clip(image.bboxes.reshape(-1, 2, 2), 0, size).reshape(-1, 4)
+            for image, size in zip(sample, sizes, strict=True)
+        ]
+    )
     names = [name for image in shown for name in image.identities]
     labelled = sum(name is not None for name in names)
     return Measures(
@@ -89,7 +95,7 @@ def measure(train: SplitRecords) -> Measures:
         identities=len(train.identity_names),
         labelled=labelled,
         unlabelled=len(names) - labelled,
-        sizes=np.array([picture_size(image.path) for image in sample]),
+        sizes=sizes,
         boxes=corners[:, 2:] - corners[:, :2],
         picture_of=np.repeat(
             np.arange(len(sample)), [len(image.bboxes) for image in sample]

@@ -16,7 +16,6 @@ from mmps.zoo.index import find_root, load_index
 from .advice import (
     FULL,
     NARROW,
-    STRIDE,
     choose_anchors,
     choose_epochs,
     choose_queue,
@@ -104,6 +103,10 @@ def config_text(
             raise InputError(
                 start, f'is a network with {begin.backbone}, not {backbone}'
             )
+        if narrow and not begin.narrow:
+            raise InputError(start, 'is no narrow network', 'Omit --narrow')
+    elif like is not None:
+        raise ValueError('--like belongs to a checkpoint: --from CHECKPOINT')
     recipe = NARROW if begin.narrow else FULL
     model = f'{method}_{begin.backbone}' + '_narrow' * begin.narrow
     home = find_root()
@@ -234,7 +237,6 @@ def _add_model(writer, method, begin, measures, scale, base: Path) -> None:
         'anchors = dict(',
         f'    scales={scales},',
         f'    ratios={ratios},',
-        f'    strides=[{STRIDE}],',
         ')',
     )
     if method == 'oim':
@@ -322,6 +324,8 @@ def look_at_start(source: str, like: str | None = None) -> Start:
         InputError: It cannot be read, or is no OIM network or detector.
     """
     if source.startswith('zoo://'):
+        if like is not None:
+            raise ValueError(f'--like is not for {source}: the zoo knows it')
         index = load_index()
         entry = index.find(source)
         if entry.weights is None:

@@ -45,7 +45,8 @@ def test_what_is_measured(tmp_path):
 
     train = SplitRecords(
         [
-            image('1.png', [[0, 0, 10, 30], [5, 5, 10, 25]], ('a', None)),
+            # the second reaches beyond the picture
+            image('1.png', [[0, 0, 10, 30], [50, -9, 70, 25]], ('a', None)),
             image('2.png', [], ()),
             image('3.png', [[0, 0, 20, 40]], ('b',), width=30, height=80),
         ],
@@ -56,7 +57,7 @@ def test_what_is_measured(tmp_path):
     assert (found.labelled, found.unlabelled) == (2, 1)
     assert found.sizes.tolist() == [[60, 40], [30, 80]]
     # 60 x 40 fits 120 x 80 twice, 30 x 80 once and a half
-    assert found.boxes_at((120, 80)).tolist() == [[20, 60], [10, 40], [30, 60]]
+    assert found.boxes_at((120, 80)).tolist() == [[20, 60], [20, 50], [30, 60]]
     standing = has_both_orientations(found)
     assert standing.value
     assert '50% of the pictures stand' in standing.reason

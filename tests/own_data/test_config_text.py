@@ -93,6 +93,19 @@ def test_fine_tuning_keeps_the_network_of_the_checkpoint(data, tmp_path):
         )
 
 
+def test_options_that_contradict_the_start(data, tmp_path, monkeypatch):
+    like = str(ROOT / 'configs/oim/oim_r50.py')
+    with pytest.raises(ValueError, match='--like belongs to a checkpoint'):
+        written(data, tmp_path, like=like)
+    with pytest.raises(ValueError, match='--like is not for zoo://oim_r18_s'):
+        written(data, tmp_path, start='zoo://oim_r18_synth', like=like)
+    monkeypatch.setattr(
+        'mmps.own_data.config_text.read_weights', lambda _: {'a': 1}
+    )
+    with pytest.raises(InputError, match='is no narrow network'):
+        written(data, tmp_path, start='a.pth', like=like, narrow=True)
+
+
 def test_a_start_that_is_none():
     with pytest.raises(InputError, match='is not released'):
         look_at_start('zoo://oim_r50')
