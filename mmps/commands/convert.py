@@ -174,6 +174,8 @@ def run(args: argparse.Namespace) -> None:
     from mmps.own_data.split import part_given, split_scenes
     from mmps.own_data.write import write_data_set
 
+    if getattr(args, 'test', None) and args.split:
+        raise ValueError('--split has nothing to split: --test is given')
     source = _read(args, args.source)
     notes = list(source.notes)
     if getattr(args, 'test', None) is None:

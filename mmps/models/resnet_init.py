@@ -45,12 +45,9 @@ class PretrainedResNet:
                 self.checkpoint, map_location='cpu'
             )
         except InputError as error:
-            raise InputError(
-                self.checkpoint,
-                str(error),
-                f'The path of a ResNet belongs into two keys of the config: '
-                f'{" and ".join(_KEYS)}',
-            ) from error
+            keys = f'A path belongs into two keys: {" and ".join(_KEYS)}'
+            hint = f'{error.hint}. {keys}' if error.hint else keys
+            raise InputError(error.file, error.problem, hint) from error
         loaded = loaded.get('state_dict', loaded)
         own = module.state_dict()
         missing = [

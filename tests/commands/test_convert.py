@@ -90,6 +90,9 @@ def test_coco_and_alignps_with_a_test_half(tmp_path, convert):
     code, out, _ = convert('alignps', *arguments)
     assert code == 2
     assert 'is there and not empty' in out
+    code, out, _ = convert('alignps', *arguments, '--split', 'person')
+    assert code == 2
+    assert '--split has nothing to split' in out
     (tmp_path / 'mine').rename(tmp_path / 'before')
     _, _, halves = convert('coco', *arguments)
     assert people(halves['train']) == ['5555', 'None']
