@@ -207,4 +207,8 @@ def test_the_command_writes_from_any_folder(data, tmp_path, capsys):
     assert done.stdout == 'PersonSearchRCNN\n', done.stderr
     assert run_command('init-config', arguments, 'mmps init-config') == 2
     assert 'is there. Choose another --out' in capsys.readouterr().err
-    assert run_command('init-config', [*arguments, '--force'], 'mmps') == 0
+    arguments.append('--force')
+    assert run_command('init-config', arguments, 'mmps init-config') == 0
+    arguments += ['--epochs', '1']
+    assert run_command('init-config', arguments, 'mmps init-config') == 2
+    assert '--epochs must be at least 2, got 1' in capsys.readouterr().err
