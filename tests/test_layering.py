@@ -26,6 +26,8 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     'zoo': {'checkpoints'},
     # finds configs beside the index of the zoo
     'configs': {'zoo'},
+    # boxes of other programs -> a data set -> a config
+    'own_data': {'datasets', 'checkpoints', 'zoo'},
     'distillation': {'models', 'engine', 'checkpoints', 'zoo', 'configs'},
     # builds models by their configs, knows none of them
     'inference': {'checkpoints', 'evaluation', 'datasets', 'zoo', 'configs'},

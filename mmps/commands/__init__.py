@@ -41,6 +41,8 @@ GROUPS = {
     },
     'data sets': {
         'check': 'check that a data set is complete and can be read',
+        'convert': 'make a data set of your own pictures and boxes',
+        'init-config': 'write a config for your own data',
         'browse': 'draw what a network is fed',
         'synthetic': 'make a synthetic data set',
     },

@@ -1,14 +1,15 @@
 """Is what the user obtained the whole data set, and can all of it be read?
 
 Counts are compared with the published ones, or, for a synthetic data set,
-with those that its writer left in ``synthetic.json``.
+with those that its writer left in ``synthetic.json``. Own data have nothing
+to compare with; for them counts tell what can be trained and measured.
 """
 
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -38,7 +39,7 @@ LAYOUTS = {
     'prw': 'frame_train.mat',
     'coco-person': 'annotations/train.json',
 }
-_READERS = {
+READERS = {
     'cuhk-sysu': read_cuhk_sysu,
     'prw': read_prw,
     'coco-person': lambda root, split: read_coco_person(
@@ -57,6 +58,8 @@ class Report:
         found: Counts by name; empty if a file could not be read.
         expected: Counts by name; only some may be known.
         problems: Every file that is missing or broken, in words.
+        warnings: What cannot be trained or measured, or is measured wrongly,
+            though every file can be read.
         notes: Oddities that do not matter by themselves.
     """
 
@@ -65,7 +68,8 @@ class Report:
     found: dict[str, int]
     expected: dict[str, int]
     problems: tuple[str, ...]
-    notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def differences(self) -> list[str]:
@@ -74,14 +78,21 @@ class Report:
         return sorted(n for n in both if self.expected[n] != self.found[n])
 
     @property
-    def is_complete(self) -> bool:
+    def is_readable(self) -> bool:
+        """Whether all files can be read and no count differs."""
         return not self.problems and not self.differences
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether, besides, everything can be trained and measured."""
+        return self.is_readable and not self.warnings
 
 
 def check_dataset(
     root: str | Path,
     *,
     layout: str | None = None,
+    own: bool = False,
     decode: bool = False,
     jobs: int = 1,
     progress: Callable = iter,
@@ -91,6 +102,8 @@ def check_dataset(
     Args:
         root: Folder that the layout calls its root.
         layout: One of ``LAYOUTS``; None to find out.
+        own: Whether the data are own ones in a published layout, whose counts
+            say nothing about them.
         decode: Whether to decode every image and compare the boxes of people
             and queries with its size, which takes minutes for a real data
             set.
@@ -101,30 +114,36 @@ def check_dataset(
     layout = layout or detect_layout(root)
     if layout not in LAYOUTS:
         raise ValueError(f'layout {layout!r} is none of {list(LAYOUTS)}')
-    source, expected = expected_counts(root, layout)
+    source, expected = ('none', {}) if own else expected_counts(root, layout)
     problems, halves = list(broken_files(root, layout)), {}
     for split in ('train', 'test') if not problems else ():
         try:
-            halves[split] = _READERS[layout](root, split)
+            halves[split] = READERS[layout](root, split)
         except DatasetError as error:
             problems.append(str(error))
     if problems:
-        return Report(layout, source, {}, expected, tuple(problems), ())
+        return Report(layout, source, {}, expected, tuple(problems))
     images = [i for s, half in halves.items() for i in list_images(half, s)]
     look = check_image if decode else check_presence
     with ThreadPoolExecutor(jobs) as pool:  # decoding runs without the GIL
         problems += filter(None, progress(pool.map(look, images)))
     notes = [note for half in halves.values() for note in half.notes]
-    if layout == 'prw':
+    if layout == 'prw' and not own:
         notes += compare_identities(root, halves)
-    return Report(
+    found = count(halves['train'], halves['test'])
+    report = Report(
         layout=layout,
         source=source,
-        found=count(halves['train'], halves['test']),
+        found=found,
         expected=expected,
         problems=tuple(problems),
+        warnings=(*limits(found), *shared_people(halves)),
         notes=tuple(notes),
     )
+    if source == 'published' and len(report.differences) > len(expected) / 2:
+        note = 'own data in this layout? --own compares no published counts'
+        report = replace(report, notes=(*report.notes, note))
+    return report
 
 
 def table(report: Report) -> str:
@@ -186,12 +205,57 @@ def count(train: SplitRecords, test: SplitRecords) -> dict[str, int]:
         found[f'positives/{name}'] = sum(
             len(gallery.positives) for gallery in protocol.galleries
         )
-    main = next(iter(test.protocols.values()))
-    found['queries'] = len(main.queries)
+    main = next(iter(test.protocols.values()), None)
+    asked = () if main is None else main.queries
+    found['queries'] = len(asked)
     found['query images'] = len(
-        {test.queries[position].image for position in main.queries}
+        {test.queries[position].image for position in asked}
     )
     return found
+
+
+def limits(found: dict[str, int]) -> Iterator[str]:
+    """Say what cannot be trained or measured with such counts.
+
+    Args:
+        found: From ``count``.
+    """
+    for split, use in (('train', 'trained'), ('test', 'measured')):
+        if not found[f'boxes/{split}']:
+            yield f'no box in {split}: detection cannot be {use}'
+    if not found['identities/train']:
+        yield (
+            'no identity in train: no network that searches can be trained, '
+            'detectors can'
+        )
+    elif not found['identities/test']:
+        yield 'no identity in test: search cannot be measured, detection can'
+    if not found['queries']:
+        yield 'no query: search cannot be measured, detection can'
+    for key, number in found.items():
+        kind, _, name = key.partition('/')
+        if kind == 'positives' and found[f'queries/{name}'] and not number:
+            yield (
+                f'protocol {name!r}: no gallery shows the person of its query '
+                'again: search cannot be measured, every score is 0'
+            )
+
+
+def shared_people(halves: dict[str, SplitRecords]) -> Iterator[str]:
+    """Name people who are trained on and tested with.
+
+    Args:
+        halves: 'train' and 'test' -> what was read.
+    """
+    test = people_of(halves['test'])
+    shared = sorted(test.intersection(halves['train'].identity_names))
+    if shared:
+        names = ', '.join(shared[:5]) + ', ...' * (len(shared) > 5)
+        yield (
+            f'{len(shared)} of {len(test)} people of test are in train, too '
+            f'({names}): figures of search are too high for people whom the '
+            'network has never seen'
+        )
 
 
 def people_of(half: SplitRecords) -> set[str]:

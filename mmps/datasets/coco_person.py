@@ -8,7 +8,7 @@ The format is described, with a complete example, in docs/datasets.md.
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,9 +30,10 @@ from .records import (
     gallery_of,
     is_before_image,
     locate,
+    names_nobody,
 )
 
-#: The whole test set but the query's own image; always available.
+#: The whole test set but the query's own image, for the file's ``queries``.
 FULL = 'all'
 
 
@@ -40,8 +41,9 @@ FULL = 'all'
 class CocoPersonDataset(PersonSearchDataset):
     """A COCO file with a ``person_id`` in its annotations.
 
-    Protocols: ``all`` (the whole test set but the query's own image), and
-    those that the file lists under ``protocols``.
+    Protocols: ``all`` (each of the file's ``queries`` against the whole test
+    set but its own image), and those that the file lists under ``protocols``.
+    A file with neither has none: detection alone is tested.
 
     Args:
         ann_file: The file, below ``data_root``. Default:
@@ -99,11 +101,14 @@ def read_coco_person(
     ]
     check_unique([i.name for i in images], content.path, 'file_name')
     names = sorted({n for i in images for n in i.identities if n is not None})
+    notes = tuple(_notes(content.path, people))
     if split == 'train':
-        return SplitRecords(images, names)
+        return SplitRecords(images, names, notes=notes)
     queries = QueryList()
     chosen = _read_protocols(content, images, protocols, queries)
-    return SplitRecords(images, names, queries.as_tuple(), chosen)
+    if not chosen and protocols is None:
+        notes += (f"{content.path}: has no 'queries': detection alone",)
+    return SplitRecords(images, names, queries.as_tuple(), chosen, notes)
 
 
 class _File:
@@ -167,9 +172,26 @@ def _problem(row: dict) -> str | None:
     if row.get('iscrowd'):
         return 'iscrowd is not supported: give each person an own box'
     name = row.get('person_id')
-    if isinstance(name, bool) or not isinstance(name, str | int | None):
+    known = isinstance(name, str | int | None) or names_nobody(name)
+    if isinstance(name, bool) or not known:
         return f'person_id {name!r} is neither text, a whole number nor null'
     return None
+
+
+def _notes(path: Path, people: dict[int, list[dict]]):
+    """Say which ``person_id`` were read as nobody."""
+    nobody = Counter(
+        repr(row['person_id'])
+        for rows in people.values()
+        for row in rows
+        if row.get('person_id') is not None and _name(row) is None
+    )
+    if nobody:
+        counts = ', '.join(f'{name} {n}' for name, n in nobody.most_common(5))
+        yield (
+            f'{path}: person_id names nobody in {nobody.total()} annotations '
+            f'({counts}): read as people without an identity'
+        )
 
 
 def _is_finite(value: object) -> bool:
@@ -181,7 +203,7 @@ def _is_finite(value: object) -> bool:
 
 def _name(row: dict) -> str | None:
     name = row.get('person_id')
-    return None if name is None else str(name)
+    return None if names_nobody(name) else str(name)
 
 
 def _image(folder: Path, item: dict, people: list[dict]) -> ImageRecord:
@@ -202,12 +224,14 @@ def _read_protocols(content, images, asked, queries) -> dict[str, Protocol]:
             "'protocols' must map names to lists of galleries; the name "
             f'{FULL!r} is taken',
         )
-    available = [*listed, FULL]
+    available = [*listed, *([FULL] if content.content.get('queries') else [])]
     where, result = locate(images), {}
     for name in available if asked is None else asked:
         if name not in available:
             raise DatasetError(
-                content.path, f'protocol {name!r} is none of {available}'
+                content.path,
+                f'protocol {name!r} is none of {available}'
+                + ("; 'all' needs 'queries'" if name == FULL else ''),
             )
         positions, galleries = [], []
         for row, images_of in _entries(content, name):
@@ -232,6 +256,7 @@ def _entries(content, protocol: str):
         entries = content.content['protocols'][protocol]
     if not isinstance(entries, list):
         raise DatasetError(content.path, f'protocol {protocol!r} is no list')
+    seen = []
     for entry in entries:
         query = entry.get('query') if isinstance(entry, dict) else None
         if not isinstance(query, int) or query not in annotations:
@@ -240,11 +265,13 @@ def _entries(content, protocol: str):
                 f'protocol {protocol!r}: query {query!r} is no id of an '
                 'annotation with a person_id',
             )
+        seen.append(query)
         row = annotations[query]
         if protocol == FULL:
             yield row, None
         else:
             yield row, _listed_images(content, protocol, entry, row)
+    check_unique(seen, content.path, f'protocol {protocol!r}: query')
 
 
 def _listed_images(content, protocol: str, entry: dict, row: dict):

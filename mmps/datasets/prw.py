@@ -40,6 +40,7 @@ PROTOCOLS = ('regular', 'cross-camera', 'mini')
 #: Variables of an annotation file, in the order in which they are preferred.
 BOX_VARIABLES = ('box_new', 'anno_file', 'anno_previous')
 NO_IDENTITY = -2
+_CAMERA = re.compile(r'c(\d+)')
 
 
 @DATASETS.register_module()
@@ -49,6 +50,8 @@ class PRWDataset(PersonSearchDataset):
     Protocols: ``regular`` (all test frames but the query's own),
     ``cross-camera`` (also without the frames of the query's camera), and
     ``mini``, the 30 probes of PRW-mini against all frames but their own.
+
+    A frame is called c<camera>..., such as c1s1_000151 or c12s3_000007.
     """
 
     def read(self) -> SplitRecords:
@@ -83,18 +86,35 @@ def read_prw(
 
 
 def read_frame_names(root: Path, split: str) -> list[str]:
-    """Read the names of the frames of a split, without suffix."""
-    file = root / f'frame_{split}.mat'
-    names = read_mat(file, f'img_index_{split}')
+    """Read the names of the frames of a split, without suffix.
+
+    Raises:
+        DatasetError: The file holds no cell array of text, or a name that
+            does not say which camera took the frame.
+    """
+    file, variable = root / f'frame_{split}.mat', f'img_index_{split}'
+    names = read_mat(file, variable)
     if not isinstance(names, list) or not all(
-        isinstance(name, str) and re.fullmatch(r'c\d.*', name)
-        for name in names
+        isinstance(name, str) for name in names
     ):
-        raise DatasetError(
-            file, f"'img_index_{split}' is no cell array of frame names"
-        )
+        raise DatasetError(file, f'{variable!r} is no cell array of text')
+    names = [name.removesuffix('.jpg') for name in names]
+    for number, name in enumerate(names, start=1):
+        if not _CAMERA.match(name):
+            raise DatasetError(
+                file,
+                f'{variable} {{{number}}} is {name!r}; a frame is called '
+                'c<camera>s<sequence>_<number>, as c1s1_000151 is',
+                'rename the frames, or write a COCO file (docs/own_data.md), '
+                'in which a picture may have any name',
+            )
     check_unique(names, file, 'frame')
     return names
+
+
+def camera_of(frame: str) -> int:
+    """Number of the camera of a frame: 12 for 'c12s3_000007.jpg'."""
+    return int(_CAMERA.match(frame)[1])
 
 
 def read_frame(root: Path, name: str) -> ImageRecord:
@@ -182,7 +202,8 @@ def read_probes(file: Path) -> list[Probe]:
         if name is None:
             raise DatasetError(file, f'line {number} has no identity')
         bbox = np.maximum(corners([(x, y, w, h)])[0], 0)
-        probes.append(Probe(name, bbox, f'{frame}.jpg'))
+        frame = f'{frame.removesuffix(".jpg")}.jpg'
+        probes.append(Probe(name, bbox, frame))
     return probes
 
 
@@ -206,7 +227,7 @@ def _read_protocols(root, images, asked, queries) -> dict[str, Protocol]:
             own = index[probe.frame]
             left_out = np.array([own], dtype=np.int32)
             if protocol == 'cross-camera':
-                left_out = same_camera[images[own].name[1]]
+                left_out = same_camera[camera_of(images[own].name)]
             positions.append(queries.add(own, probe.bbox, probe.identity))
             galleries.append(_gallery(left_out, where[probe.identity]))
         result[protocol] = Protocol(
@@ -234,11 +255,11 @@ def _choose(root: Path, asked) -> list[str]:
     return [p for p in PROTOCOLS if p in asked]
 
 
-def _frames_by_camera(images) -> dict[str, np.ndarray]:
-    cameras = np.array([image.name[1] for image in images])
+def _frames_by_camera(images) -> dict[int, np.ndarray]:
+    cameras = np.array([camera_of(image.name) for image in images])
     return {
         camera: np.flatnonzero(cameras == camera).astype(np.int32)
-        for camera in np.unique(cameras)
+        for camera in np.unique(cameras).tolist()
     }
 
 

@@ -1,5 +1,6 @@
 """What a reader of annotation files returns: plain data, original pixels."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,9 @@ import numpy as np
 from mmps.structures import Gallery, Protocol, Query
 
 from .errors import DatasetError
+
+#: What programs write in place of an identity where there is none.
+_NOBODY = ('', 'none', 'null', 'nan')
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,29 @@ class QueryList:
 
     def as_tuple(self) -> tuple[Query, ...]:
         return tuple(self._queries)
+
+
+def names_nobody(name: object) -> bool:
+    """Whether a ``person_id`` stands for a person without an identity.
+
+    That is null, a negative number (as text, too), nan, and the texts '',
+    'None', 'null' and 'nan' in any case: exports write them where a field was
+    left empty, and all strangers would become one person.
+
+    Args:
+        name: As it stands in the file.
+    """
+    if isinstance(name, str):
+        text = name.strip().lower()
+        return text in _NOBODY or _is_negative(text)
+    if isinstance(name, float) and math.isnan(name):
+        return True
+    is_number = isinstance(name, int | float) and not isinstance(name, bool)
+    return name is None or (is_number and name < 0)
+
+
+def _is_negative(text: str) -> bool:
+    return text.startswith('-') and text[1:].isdecimal()
 
 
 def locate(images: list[ImageRecord]) -> dict[str, dict[int, np.ndarray]]:

@@ -35,6 +35,10 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     batches as it had; the sampler must draw from the seed and the epoch
     alone, as mmengine's ``DefaultSampler`` does.
 
+    As mmengine's, it validates every ``val_interval`` epochs and after the
+    last one, however large the interval is. ``val_begin`` beyond
+    ``max_epochs`` trains without any validation.
+
     ``interrupted.pth`` is written before each validation, too, and deleted
     after it: a validation that was stopped or killed is run again.
 

@@ -5,6 +5,13 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
+from mmps.errors import InputError
+
+#: Where a config names the file: both halves start from the same.
+_KEYS = (
+    'model.backbone.init_cfg.checkpoint',
+    'model.roi_head.shared_head.init_cfg.checkpoint',
+)
 #: What a torchvision ResNet file may hold besides the module's own keys.
 _PARTS = ('conv1.', 'bn1.', 'layer1.', 'layer2.', 'layer3.', 'layer4.', 'fc.')
 
@@ -29,12 +36,18 @@ class PretrainedResNet:
         """Copy the weights into the module, in place.
 
         Raises:
+            InputError: The file cannot be had; names both keys of a config.
             ValueError: A weight of the module is missing in the file or has
                 another shape, or the file holds more than a ResNet.
         """
-        loaded = CheckpointLoader.load_checkpoint(
-            self.checkpoint, map_location='cpu'
-        )
+        try:
+            loaded = CheckpointLoader.load_checkpoint(
+                self.checkpoint, map_location='cpu'
+            )
+        except InputError as error:
+            keys = f'A path belongs into two keys: {" and ".join(_KEYS)}'
+            hint = f'{error.hint}. {keys}' if error.hint else keys
+            raise InputError(error.file, error.problem, hint) from error
         loaded = loaded.get('state_dict', loaded)
         own = module.state_dict()
         missing = [

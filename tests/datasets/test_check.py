@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,7 @@ def test_a_complete_coco(tmp_path):
     assert report.layout == 'coco-person'
     assert report.source == 'none'
     assert report.found['positives/indoors'] == 2
-    assert report.is_complete
+    assert report.is_readable
 
 
 def test_counts_that_differ_are_named(tmp_path):
@@ -231,6 +232,11 @@ def test_a_broken_marker(tmp_path):
             check_dataset(root)
 
 
+@pytest.fixture
+def run(command):
+    return partial(command, 'check')
+
+
 def test_the_command_says_what_differs_and_exits_with_1(tmp_path, command):
     root = write_cuhk(tmp_path / 'c')
     mark(root, dict(CUHK_COUNTS, **{'images/train': len(PEOPLE)}))
@@ -250,3 +256,77 @@ def test_the_command_explains_a_wrong_root(tmp_path, command):
     code, out, err = command('check', tmp_path / 'nothing')
     assert (code, out) == (2, '')
     assert 'nothing: no such folder; docs/datasets.md says how to get' in err
+
+
+@pytest.mark.parametrize('write', [write_cuhk, write_prw])
+def test_own_data_in_a_published_layout(write, tmp_path, run):
+    root = write(tmp_path / 'mine')
+    (root / 'ID_train.mat').unlink(missing_ok=True)
+    code, out, _ = run(root)
+    assert code == 1
+    assert 'differs' in out
+    assert '--own compares no published counts' in out
+    code, out, _ = run(root, '--own')
+    assert code == 0
+    assert 'differs' not in out
+    assert 'ID_train' not in out
+    assert out.splitlines()[-1] == 'complete'
+
+
+def coco(root, **changes):
+    """Own data with ``changes`` to the test file; nobody is in train."""
+    train = example_in_docs()
+    for row in train['annotations']:
+        row['person_id'] = row['person_id'] and f'other {row["person_id"]}'
+    write_coco(root, train, 'train')
+    content = {**example_in_docs(), **changes}
+    return write_coco(root, content, 'test')
+
+
+def test_without_queries_only_detection_can_be_measured(tmp_path, run):
+    root = coco(tmp_path / 'mine', queries=[], protocols={})
+    code, out, _ = run(root)
+    assert code == 0
+    assert 'complete' not in out
+    assert 'warning: no query: search cannot be measured, detection' in out
+    assert 'detection alone' in out
+    assert out.splitlines()[-1].startswith('all files can be read; see the')
+
+
+def test_galleries_that_never_show_the_person(tmp_path, run):
+    people = example_in_docs()['annotations'][:2]
+    root = coco(
+        tmp_path / 'mine', annotations=people, queries=[10], protocols={}
+    )
+    code, out, _ = run(root)
+    assert code == 0
+    assert "protocol 'all': no gallery shows the person" in out
+    assert 'complete' not in out
+
+
+def test_halves_without_people(tmp_path, run):
+    root = coco(tmp_path / 'mine', annotations=[], queries=[], protocols={})
+    train = example_in_docs()
+    for row in train['annotations']:
+        row['person_id'] = 'None'
+    write_coco(root, train, 'train')
+    _, out, _ = run(root)
+    for text in (
+        'warning: no box in test: detection cannot be measured',
+        'warning: no identity in train: no network that searches',
+        'warning: no query',
+        'note: ' + str(root / 'annotations/train.json') + ': person_id names '
+        "nobody in 5 annotations ('None' 5)",
+    ):
+        assert text in out
+
+
+def test_people_of_both_halves_are_named(tmp_path):
+    root = coco(tmp_path / 'mine')
+    assert check_dataset(root).is_complete
+    write_coco(root, example_in_docs(), 'train')
+    report = check_dataset(root)
+    (warning,) = report.warnings
+    assert warning.startswith('2 of 2 people of test are in train, too (7, an')
+    assert report.is_readable
+    assert not report.is_complete

@@ -86,6 +86,7 @@ def changed(*path, value):
 
 BOX = ('annotations', 0, 'bbox')
 INDOORS = ('protocols', 'indoors', 0)
+INDOORS_10 = dict(query=10, gallery=[2])
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,12 @@ INDOORS = ('protocols', 'indoors', 0)
         (changed('images', 0, 'file_name', value='hall.jpg'), 'listed 2'),
         (changed('images', value={}), "no list 'images'"),
         (changed('queries', value=5), "no list 'queries'"),
+        (changed('queries', value=[10, 10]), 'query 10 is listed 2 times'),
+        (
+            changed('protocols', 'indoors', value=[INDOORS_10, INDOORS_10]),
+            "'indoors': query 10 is listed 2 times",
+        ),
+        (changed('queries', value=[10, 14, 11]), 'query 11 is no id'),
         (changed('queries', 0, value=11), 'query 11 is no id'),
         (changed('queries', 0, value=99), 'query 99 is no id'),
         (changed('queries', 0, value=[1]), r'query \[1\] is no id'),
@@ -139,3 +146,46 @@ def test_a_file_that_is_no_json(tmp_path):
 def test_a_protocol_that_is_not_there(tmp_path):
     with pytest.raises(DatasetError, match=r"'G50' is none of \['indoors'"):
         read(tmp_path, example_in_docs(), protocols=['G50'])
+
+
+@pytest.mark.parametrize(
+    'nobody',
+    [
+        *(-1, -2, '-1', '', ' ', 'None', 'none', 'null', 'NULL', 'nan', 'NaN'),
+        float('nan'),
+    ],
+)
+def test_what_exports_write_for_nobody_is_nobody(nobody, tmp_path):
+    content = changed('annotations', 4, 'person_id', value=nobody)
+    content['annotations'][3]['person_id'] = nobody
+    content['queries'] = [10]
+    content['protocols'] = {}
+    for split in ('train', 'test'):
+        records = read(tmp_path, content, split)
+        assert records.identity_names == ['anna']
+        names = [i.identities for i in records.images]
+        assert names == [('anna', None), ('anna', None), (None,)]
+        (note,) = records.notes
+        assert 'person_id names nobody in 2 annotations' in note
+        assert f'({nobody!r} 2)' in note
+
+
+@pytest.mark.parametrize('name', ['0', 0, 'nobody', '-', '1-2', 'Nan cy'])
+def test_other_names_are_people(name, tmp_path):
+    content = changed('annotations', 0, 'person_id', value=name)
+    assert str(name) in read(tmp_path, content, 'train').identity_names
+
+
+@pytest.mark.parametrize('queries', [None, []])
+def test_without_queries_detection_is_left(queries, tmp_path):
+    content = example_in_docs()
+    del content['protocols'], content['queries']
+    if queries is not None:
+        content['queries'] = queries
+    records = read(tmp_path, content)
+    assert records.protocols == {}
+    assert records.queries == ()
+    assert "no 'queries': detection alone" in records.notes[0]
+    assert read(tmp_path, content, protocols=[]).notes == ()
+    with pytest.raises(DatasetError, match="'all' needs 'queries'"):
+        read(tmp_path, content, protocols=['all'])

@@ -7,7 +7,7 @@ from scipy.io import savemat
 from mmps.datasets.errors import DatasetError
 from mmps.datasets.prw import read_probes, read_prw
 
-from .layouts import PROBES, TEST_FRAMES, TRAIN_FRAMES, write_prw
+from .layouts import PROBES, TEST_FRAMES, TRAIN_FRAMES, cells, write_prw
 
 
 @pytest.fixture
@@ -189,3 +189,58 @@ def test_flipped_bytes_give_an_error_or_plain_records(root):
                 for i in records.images
             )
         (root / name).write_bytes(content)
+
+
+def moved(frames, **cameras):
+    """The frames, with their cameras renamed."""
+    return {
+        f'{cameras.get(name[:2], name[:2])}{name[2:]}': rows
+        for name, rows in frames.items()
+    }
+
+
+def test_cameras_may_have_two_digits(tmp_path):
+    cameras = dict(c1='c11', c2='c12')
+    probes = [
+        line.replace('c1s', 'c11s').replace('c2s', 'c12s') for line in PROBES
+    ]
+    one, two = (
+        read_prw(write_prw(tmp_path / name, images=False, **given), 'test')
+        for name, given in (
+            ('one', {}),
+            ('two', dict(test=moved(TEST_FRAMES, **cameras), probes=probes)),
+        )
+    )
+    assert one.images[0].name == 'c1s2_000010.jpg'
+    assert two.images[0].name == 'c11s2_000010.jpg'
+    for first, second in zip(
+        one.protocols['cross-camera'].galleries,
+        two.protocols['cross-camera'].galleries,
+        strict=True,
+    ):
+        assert first.images.tolist() == second.images.tolist()
+        assert first.positives.tolist() == second.positives.tolist()
+
+
+def test_frames_may_be_listed_with_their_suffix(tmp_path):
+    root = write_prw(tmp_path / 'prw', images=False)
+    expected = read_prw(root, 'test')
+    names = cells([f'{name}.jpg' for name in TEST_FRAMES])
+    savemat(root / 'frame_test.mat', {'img_index_test': names})
+    (root / 'query_info.txt').write_text(
+        ''.join(f'{line}.jpg\n' for line in PROBES)
+    )
+    found = read_prw(root, 'test')
+    assert [i.path for i in found.images] == [i.path for i in expected.images]
+    assert [(q.image, q.identity) for q in found.queries] == [
+        (q.image, q.identity) for q in expected.queries
+    ]
+
+
+def test_a_frame_that_names_no_camera_is_shown(root):
+    names = cells(['c1s1_000001', 'gate_000007'])
+    savemat(root / 'frame_train.mat', {'img_index_train': names})
+    with pytest.raises(DatasetError) as caught:
+        read_prw(root, 'train')
+    assert "{2} is 'gate_000007'" in str(caught.value)
+    assert 'c<camera>s<sequence>_<number>' in str(caught.value)

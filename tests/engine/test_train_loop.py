@@ -82,6 +82,25 @@ def test_stopped_and_resumed_equals_unbroken(
     assert not (tmp_path / 'interrupted.pth').exists()
 
 
+@pytest.mark.parametrize('kind', ['EpochBasedTrainLoop', 'ResumableTrainLoop'])
+@pytest.mark.parametrize(
+    ('options', 'validated'),
+    [
+        (dict(val_interval=1), [0.1, 0.3, 0.2]),
+        (dict(val_interval=2), [0.3, 0.2]),
+        (dict(val_interval=99), [0.2]),
+        (dict(val_interval=99, val_begin=EPOCHS + 1), []),
+    ],
+)
+def test_the_last_epoch_is_validated_as_by_mmengine(
+    kind, options, validated, tmp_path
+):
+    loop = dict(type=kind, max_epochs=EPOCHS, **options)
+    train(tmp_path, **{**OPTIONS, 'train_cfg': loop})
+    found = [line['mAP'] for line in logged(tmp_path) if 'mAP' in line]
+    assert found == validated
+
+
 def test_the_next_checkpoint_takes_its_place(tmp_path):
     options = {**OPTIONS, 'train_cfg.val_begin': EPOCHS + 1}
     stop(tmp_path, options, at=6)

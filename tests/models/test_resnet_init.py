@@ -1,9 +1,16 @@
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from mmdet.models.backbones import ResNet
+from mmengine.config import Config
 
+from mmps.errors import InputError
 from mmps.models import PretrainedResNet, ResConv5
 from tests.models.torchvision_names import torchvision_state
+
+ROOT = Path(__file__).parents[2]
 
 
 def halves(depth, **options):
@@ -64,3 +71,18 @@ def test_another_network_is_refused_untouched(
         PretrainedResNet(str(tmp_path / 'r.pth'))(conv5)
     for key, value in conv5.state_dict().items():
         assert torch.equal(value, before[key])
+
+
+def test_a_file_that_cannot_be_had_names_both_keys_of_a_config():
+    with pytest.raises(InputError) as caught:
+        PretrainedResNet('/nowhere/resnet18.pth')(ResConv5(18))
+    text = str(caught.value)
+    assert text.startswith('/nowhere/resnet18.pth: ')
+    config = Config.fromfile(ROOT / 'configs/oim/oim_r18.py')
+    keys = re.findall(r'model\.[\w.]+', text)
+    assert len(keys) == 2
+    for key in keys:
+        value = config
+        for part in key.split('.'):
+            value = value[part]
+        assert value == 'torchvision://resnet18'
