@@ -420,7 +420,7 @@ def test_a_config_in_a_checkpoint_is_not_executed(root, saved, tested):
 def test_a_network_that_finds_nothing_is_refused(
     figures, message, root, saved, monkeypatch
 ):
-    monkeypatch.setattr(publishing, 'run_test', lambda *_: figures)
+    monkeypatch.setattr(publishing, 'run_test', lambda *_, **__: figures)
     refuse(root, saved, message)
 
 

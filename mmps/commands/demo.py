@@ -1,8 +1,8 @@
 """Search for people on a page in the browser.
 
-    pip install 'mmps[demo]'
-    mmps demo
-    mmps demo --model configs/oim/oim_r50.py --weights epoch_20.pth
+pip install 'mmps[demo]'
+mmps demo
+mmps demo --model configs/oim/oim_r50.py --weights epoch_20.pth
 
 Only this computer can open the page. Nothing is sent anywhere, and what was
 uploaded or found is deleted when the program ends (docs/demo.md).

@@ -1,11 +1,11 @@
 """Search for a person in pictures and videos of your own.
 
-    mmps search street.jpg --pick
-    mmps search street.jpg --pick 3 --gallery photos/ --out sheet.jpg
-    mmps search street.jpg --box 812 220 900 470 --gallery camera.mp4 \\
-        --every 5 --clip clips --json found.json
-    mmps search street.jpg --pick 3 --gallery photos/ \\
-        --model configs/oim/oim_r50.py --weights epoch_20.pth
+mmps search street.jpg --pick
+mmps search street.jpg --pick 3 --gallery photos/ --out sheet.jpg
+mmps search street.jpg --box 812 220 900 470 --gallery camera.mp4 \\
+    --every 5 --clip clips --json found.json
+mmps search street.jpg --pick 3 --gallery photos/ \\
+    --model configs/oim/oim_r50.py --weights epoch_20.pth
 
 The query is one person in a picture: --pick lists the people that the network
 sees there, --pick N takes one of them, --box X1 Y1 X2 Y2 gives the pixels.
