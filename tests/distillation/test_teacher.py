@@ -1,4 +1,5 @@
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from mmengine.config import Config
 from mmps.checkpoints import CheckpointError
 from mmps.distillation import Teacher
 from mmps.distillation.teacher import check_pair, load_teacher, teacher_config
+from mmps.errors import InputError
 from mmps.zoo.publish import released_state, write_weights
 from tests.distillation.networks import (
     network,
@@ -251,12 +253,22 @@ def test_weights_of_another_network_are_refused(tmp_path):
     assert caught.value.file == path
 
 
-def test_a_missing_config_names_the_file_and_the_folder(tmp_path, monkeypatch):
+def test_a_missing_config_names_the_key_and_the_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r'no\.py.*no such') as caught:
-        teacher_config('configs/no.py')
-    assert 'model.distiller.teacher' in str(caught.value)
-    assert str(tmp_path) in str(caught.value)
+    with pytest.raises(InputError) as caught:
+        teacher_config('configs/det_r18_snth.py')
+    text = str(caught.value)
+    key = 'model.distiller.teacher=configs/det_r18_snth.py'
+    assert text.startswith(f'{key}: no such config. Did you mean ')
+    assert 'configs/det/det_r18_synth.py' in text
+
+
+def test_a_config_of_mmps_is_found_from_any_folder(tmp_path, monkeypatch):
+    file = Path(__file__).parents[2] / 'configs/det/det_r18_synth.py'
+    monkeypatch.chdir(tmp_path)
+    assert teacher_config('configs/det/det_r18_synth.py') == (
+        teacher_config(str(file))
+    )
 
 
 def test_a_config_file_is_read_from_the_working_folder(tmp_path, monkeypatch):
