@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope
 
 from mmps.checkpoints import fill_weights, read_weights
 from mmps.configs import find_config
+from mmps.datasets.errors import DatasetError
 from mmps.datasets.transforms import clip
 from mmps.fingerprint import fingerprint
 from mmps.plain_model import plain_model
@@ -132,7 +133,11 @@ class Network:
         pixels, path = scene.pixels, scene.source.image
         if pixels is None:
             check_file(path)
-            return self._load(dict(img_path=path, img_id=0, img_name=path))
+            item = dict(img_path=path, img_id=0, img_name=path)
+            try:
+                return self._load(item)
+            except DatasetError as error:  # its hint is about data sets
+                raise DatasetError(error.file, error.problem) from error
         name = path or 'the picture given as pixels'
         check_size(*pixels.shape[1::-1], name)
         if self._load.to_float32:

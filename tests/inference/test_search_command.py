@@ -147,6 +147,7 @@ def test_broken_files_are_left_out_and_named(
     assert err.count('notes.txt') == 1
     assert '2 files cannot be read and were left out:\n' in err
     assert 'b.jpg: is no image' in err
+    assert 'check_dataset' not in err  # these are no data set
     assert 'thin.png: has 1 x 200 pixels' in err
     left_out = json.loads(found.read_text())['left_out']
     assert [Path(p).name for p in left_out] == ['b.jpg', 'thin.png']
