@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from mmps import checkpoints
 from mmps.commands import COMMANDS
 from tests.markdown import PAGES, ROOT, anchors, blocks, inline_code, links
 
@@ -257,7 +258,10 @@ def test_the_site_builds_without_a_warning(site):
 @pytest.mark.long
 @pytest.mark.parametrize(
     'part',
-    ['datasets', 'models', 'distillation', 'evaluation', 'engine', 'ops'],
+    [
+        *('datasets', 'models', 'distillation', 'evaluation', 'checkpoints'),
+        *('engine', 'ops'),
+    ],
 )
 def test_the_reference_has_every_public_name(part, site):
     module = importlib.import_module(f'mmps.{part}')
@@ -266,6 +270,8 @@ def test_the_reference_has_every_public_name(part, site):
         name
         for name in module.__all__
         if not inspect.ismodule(getattr(module, name))
-        and f'id="mmps.{part}.{name}"' not in text
+        # what has moved is on the page of its new home
+        if not (part == 'engine' and name in checkpoints.__all__)
+        if f'id="mmps.{part}.{name}"' not in text
     ]
     assert not missing

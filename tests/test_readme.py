@@ -18,6 +18,7 @@ from tests.test_docs import commands
 ELSEWHERE = (
     *('make', 'tools/dist_train.sh'),
     *('python tools/train.py', 'python tools/make_synthetic.py'),
+    'mmps train',
 )
 #: What stands for what only the real data have.
 IN_PLACE_OF = {

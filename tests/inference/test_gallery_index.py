@@ -167,7 +167,7 @@ def rewritten(path, **changes):
         ({'scores': np.zeros(2)}, 'do not fit'),
         ({'offsets': np.array([0, 2])}, 'do not cut 3 boxes'),
         ({'frames': np.zeros(2, np.int64)}, 'shorter|longer'),
-        ({'images': np.array([{}], object)}, 'Object arrays'),
+        ({'images': np.array([{}], object)}, 'Python objects'),
         ({'meta': np.array('{"format": "mmps features"}')}, 'format is not'),
         (
             {
