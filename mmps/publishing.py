@@ -130,7 +130,16 @@ def publish(
 def _entry(config: Path, folder: Path) -> tuple[Entry, Path]:
     """The entry of a config, fit to be published, and its metafile."""
     name = config.stem
-    index = load_index(folder.resolve().parent)
+    root = folder.resolve().parent
+    if not (root / 'model-index.yml').is_file():
+        raise InputError(
+            folder,
+            f'lies in no checkout of mmps: there is no model-index.yml in '
+            f'{root}',
+            'Run this in the root of a checkout, or give its folder weights '
+            'as --out',
+        )
+    index = load_index(root)
     if name not in index.entries:
         raise InputError(
             config,

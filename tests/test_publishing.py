@@ -448,3 +448,18 @@ def test_the_command_prints_what_it_has_written(
     assert sorted(p.name for p in paths) == written(root)
     hours = load_index(root).find('x').metadata['Training Time (hours)']
     assert hours == 0.5
+
+
+def test_a_folder_outside_a_checkout_is_refused(tmp_path):
+    config = ROOT / 'configs/oim/oim_r18_tiny.py'
+    training = Training('HEAD', 'one core', 0.1, None)
+    with pytest.raises(InputError, match=r'weights: .* no checkout .*--out'):
+        publish(
+            str(config),
+            'none.pth',
+            tmp_path / 'weights',
+            training,
+            half=False,
+            weights=True,
+            table=False,
+        )
