@@ -43,6 +43,33 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """``--model``, ``--weights`` and ``--device`` of a search."""
+    parser.add_argument(
+        '--model',
+        default='zoo://oim_r18_qeeps50_synth',
+        help='zoo://NAME, or a config file [%(default)s]',
+    )
+    parser.add_argument(
+        '--weights', help='checkpoint; a model of the zoo has its own'
+    )
+    parser.add_argument('--device', help="'cpu', 'cuda' [a GPU if there is]")
+
+
+def add_runs(parser: argparse.ArgumentParser) -> None:
+    """How ``mmps.experiments.compare.Runner`` trains and tests."""
+    parser.add_argument(
+        '--jobs',
+        type=at_least(1),
+        default=1,
+        help='runs at a time [%(default)s]',
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='train in mixed precision'
+    )
+    add_cfg_options(parser, 'for all runs, as in `mmps train`')
+
+
 def at_least(limit: int) -> Callable[[str], int]:
     """Type of an argument: a whole number that is not below a limit."""
 

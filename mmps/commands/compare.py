@@ -11,7 +11,7 @@ Markdown, in percent: mean and sample standard deviation over the seeds.
 import argparse
 from pathlib import Path
 
-from .arguments import add_cfg_options, at_least
+from .arguments import add_runs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,16 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--work-dir', type=Path, required=True, help='a folder for each run'
     )
     parser.add_argument('--protocol', required=True, help='such as G50')
-    parser.add_argument(
-        '--jobs',
-        type=at_least(1),
-        default=1,
-        help='runs at a time [%(default)s]',
-    )
-    parser.add_argument(
-        '--amp', action='store_true', help='train in mixed precision'
-    )
-    add_cfg_options(parser, 'for all runs, as in `mmps train`')
+    add_runs(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -13,18 +13,12 @@ import importlib.util
 import signal
 import sys
 
+from .arguments import add_network
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What may be given."""
-    parser.add_argument(
-        '--model',
-        default='zoo://oim_r18_qeeps50_synth',
-        help='zoo://NAME, or a config file [%(default)s]',
-    )
-    parser.add_argument(
-        '--weights', help='checkpoint; a model of the zoo has its own'
-    )
-    parser.add_argument('--device', help="'cpu', 'cuda' [a GPU if there is]")
+    add_network(parser)
     parser.add_argument(
         '--det-thr',
         type=float,

@@ -17,6 +17,8 @@ Nothing is sent anywhere, and nothing is written but the files named here.
 import argparse
 import sys
 
+from .arguments import add_network
+
 #: Gap in seconds up to which matches of a video are one find.
 GROUP = 2.0
 
@@ -47,15 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='PATH',
         help='images, videos, or folders of both',
     )
-    parser.add_argument(
-        '--model',
-        default='zoo://oim_r18_qeeps50_synth',
-        help='zoo://NAME, or a config file [%(default)s]',
-    )
-    parser.add_argument(
-        '--weights', help='checkpoint; a model of the zoo has its own'
-    )
-    parser.add_argument('--device', help="'cpu', 'cuda' [a GPU if there is]")
+    add_network(parser)
     _add_reading(parser)
     _add_results(parser)
 

@@ -13,7 +13,7 @@ CONFIG@WEIGHT is a config at another weight than its own. Runs are those of
 import argparse
 from pathlib import Path
 
-from .arguments import add_cfg_options, at_least
+from .arguments import add_runs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,16 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--protocol', required=True, help='such as G100')
     parser.add_argument('--out', type=Path, required=True, help='.png or .pdf')
-    parser.add_argument(
-        '--jobs',
-        type=at_least(1),
-        default=1,
-        help='runs at a time [%(default)s]',
-    )
-    parser.add_argument(
-        '--amp', action='store_true', help='train in mixed precision'
-    )
-    add_cfg_options(parser, 'for all runs, as in `mmps train`')
+    add_runs(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -26,9 +26,14 @@ def rows(result: dict[str, float]) -> dict[str, dict[str, float]]:
     return table
 
 
-def percent(ratio: float) -> str:
-    """In percent with two decimals, a dash for NaN."""
-    return '-' if math.isnan(ratio) else f'{100 * ratio:.2f}'
+def percent(ratio: float, sign: str = '') -> str:
+    """In percent with two decimals, a dash for NaN.
+
+    Args:
+        ratio: In [-1, 1].
+        sign: '+' also shows that of a positive number.
+    """
+    return '-' if math.isnan(ratio) else f'{100 * ratio:{sign}.2f}'
 
 
 def describe_result(result: dict[str, float]) -> str:

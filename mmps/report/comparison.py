@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mmps.atomic_files import write_text
 from mmps.evaluation.comparison import Comparison
+from mmps.evaluation.result_text import percent
 
 _COUNTS = ('queries', 'won', 'lost', 'equal')
 
@@ -24,9 +25,9 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
         numbers = [str(counts[key]) for key in _COUNTS]
         for name, found in compared.figures.items():
             cells = [
-                *(protocol, name, _percent(found.a), _percent(found.b)),
-                _percent(found.difference, '+'),
-                f'{_percent(found.low, "+")} to {_percent(found.high, "+")}',
+                *(protocol, name, percent(found.a), percent(found.b)),
+                percent(found.difference, '+'),
+                f'{percent(found.low, "+")} to {percent(found.high, "+")}',
                 *numbers,
             ]
             lines.append('| ' + ' | '.join(cells) + ' |')
@@ -53,11 +54,6 @@ def write_comparisons(
     }
     content = {**notes, 'protocols': protocols}
     write_text(path, json.dumps(content, indent=1) + '\n')
-
-
-def _percent(ratio: float, sign: str = '') -> str:
-    """With two decimals; a dash for NaN."""
-    return '-' if math.isnan(ratio) else f'{100 * ratio:{sign}.2f}'
 
 
 def _plain(value):

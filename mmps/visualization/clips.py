@@ -1,6 +1,5 @@
 """Clips of a video, one for each time that somebody was found in it."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,15 +33,12 @@ def save_clips(groups: Sequence[Group], folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    of_video = defaultdict(list)
+    paths = []
     for rank, group in enumerate(groups, 1):
         if group.begin is not None:
-            path = folder / f'{rank:02d}.mp4'
-            of_video[group.best.source.image].append((path, group))
-    for video, parts in of_video.items():
-        for path, group in parts:
-            _write(video, group, path)
-    return sorted(path for parts in of_video.values() for path, _ in parts)
+            paths.append(folder / f'{rank:02d}.mp4')
+            _write(group.best.source.image, group, paths[-1])
+    return paths
 
 
 def _write(video: str, group: Group, path: Path) -> None:
