@@ -33,7 +33,7 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     'inference': {'checkpoints', 'evaluation', 'datasets', 'zoo', 'configs'},
     'visualization': {'evaluation', 'inference'},
     'report': {'evaluation', 'visualization'},
-    'demo': {'inference', 'synthetic', 'visualization'},
+    'demo': {'datasets', 'inference', 'synthetic', 'visualization'},
     'experiments': {
         'configs',
         'engine',

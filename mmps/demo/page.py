@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from mmps.inference.scenes import IMAGES, VIDEOS, is_video, video_length
+from mmps.datasets.pictures import SUFFIXES
+from mmps.inference.scenes import VIDEOS, is_video, video_length
 from mmps.visualization.canvas import read
 
 from .actions import DRAWN, FOLDER, GALLERIES, HOW, UPLOADS, Actions
@@ -320,7 +321,7 @@ def _where(actions: Actions) -> tuple:
     uploads = gr.File(
         label='Images, videos',
         file_count='multiple',
-        file_types=[*IMAGES, *VIDEOS],
+        file_types=[*SUFFIXES, *VIDEOS],
         height=140,
         visible=False,
     )

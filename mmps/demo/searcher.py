@@ -10,11 +10,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from mmps.datasets.pictures import SUFFIXES, check_file
 from mmps.inference import GalleryIndex, Match, PersonSearchInferencer
 from mmps.inference.inferencer import Progress
-from mmps.inference.picture_size import check_file
 from mmps.inference.scenes import (
-    IMAGES,
     VIDEOS,
     frame_at,
     is_video,
@@ -79,7 +78,7 @@ class Searcher:
         if picture is None:
             raise ValueError(
                 f'{Path(path).name} is no image that can be read; give one of '
-                f'{", ".join(IMAGES)}'
+                f'{", ".join(SUFFIXES)}'
             )
         with self._lock:
             people = self.inferencer.index([picture]).boxes.bboxes
@@ -175,10 +174,10 @@ def files_uploaded(paths: Sequence[str] | None) -> list[str]:
     if not paths:
         raise ValueError('the gallery is empty: add images or a video')
     for path in map(Path, paths):
-        if path.suffix.lower() not in (*IMAGES, *VIDEOS):
+        if path.suffix.lower() not in (*SUFFIXES, *VIDEOS):
             raise ValueError(
-                f'{path.name} is neither an image ({", ".join(IMAGES)}) nor a '
-                f'video ({", ".join(VIDEOS)})'
+                f'{path.name} is neither an image ({", ".join(SUFFIXES)}) nor '
+                f'a video ({", ".join(VIDEOS)})'
             )
         if not path.exists():
             raise ValueError(

@@ -14,12 +14,12 @@ from mmengine.registry import DefaultScope
 from mmps.checkpoints import fill_weights, read_weights
 from mmps.configs import find_config
 from mmps.datasets.errors import DatasetError
+from mmps.datasets.pictures import check_file, check_size
 from mmps.datasets.transforms import clip
 from mmps.fingerprint import fingerprint
 from mmps.plain_model import plain_model
 from mmps.zoo import Entry, is_address, load_index, resolve
 
-from .picture_size import check_file, check_size
 from .scenes import Scene
 
 #: Score from which on a detection counts, as in ``PersonSearchMetric``.
@@ -107,7 +107,7 @@ class Network:
 
         Raises:
             DatasetError: The file is no image, or one of a size that cannot
-                be looked at (``picture_size``).
+                be looked at (``mmps.datasets.pictures``).
             ValueError: The box has no area inside the image.
         """
         results = dict(self._loaded(scene), instances=[])

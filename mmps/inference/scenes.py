@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 
 from mmps.datasets.errors import DatasetError
+from mmps.datasets.pictures import SUFFIXES
 
 from .matches import Source
 
-IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
 
 Picture = str | PathLike | np.ndarray
@@ -109,12 +109,12 @@ def _in_folder(folder: Path) -> Listing:
     found = Listing([], [])
     for path in sorted(folder.rglob('*')):
         if path.is_file():
-            kind = path.suffix.lower() in (*IMAGES, *VIDEOS)
+            kind = path.suffix.lower() in (*SUFFIXES, *VIDEOS)
             (found.items if kind else found.others).append(str(path))
     if not found.items:
         raise ValueError(
             f'{folder}: this folder and those in it hold no image '
-            f'({", ".join(IMAGES)}) and no video ({", ".join(VIDEOS)})'
+            f'({", ".join(SUFFIXES)}) and no video ({", ".join(VIDEOS)})'
         )
     return found
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmps.datasets.errors import DatasetError
+from mmps.datasets.pictures import picture_size
 from mmps.datasets.records import SplitRecords
-
-from .write import picture_size
 
 #: Pixels of the map's cells: what an anchor of scale 1 measures.
 STRIDE = 16

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmps.datasets.errors import DatasetError
-
-#: What counts as a picture.
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+from mmps.datasets.pictures import SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from mmps.datasets.errors import DatasetError
+from mmps.datasets.pictures import picture_size
 from mmps.errors import InputError
 
 from .scenes import Scene
@@ -156,20 +156,3 @@ def _place_pictures(scenes, folder: Path, link: bool) -> None:
             target.symlink_to(scene.file.resolve())
         else:
             shutil.copyfile(scene.file, target)
-
-
-def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture as stored, from the head of its file.
-
-    Raises:
-        DatasetError: It cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, ValueError, SyntaxError) as error:
-        raise DatasetError(
-            path,
-            f'its size cannot be read: {error}',
-            'replace the picture, or take it out of the annotations',
-        ) from error

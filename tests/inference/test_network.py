@@ -153,3 +153,13 @@ def test_a_model_of_the_zoo_brings_both(own, oim, monkeypatch, tmp_path):
     # what is known of the released weights holds for no others
     assert network.entry == (None if own else known.find('small'))
     assert network.match_threshold == (None if own else 0.6)
+
+
+def test_a_network_refuses_files_and_pixels(plain, files, tmp_path):
+    thin = tmp_path / 'thin.png'
+    cv2.imwrite(str(thin), np.zeros((200, 1, 3), np.uint8))
+    for picture in (thin, np.zeros((200, 1, 3), np.uint8)):
+        with pytest.raises(DatasetError, match='1 x 200 pixels'):
+            plain.search(files[0], (30, 20, 90, 160), picture)
+        with pytest.raises(DatasetError, match='1 x 200 pixels'):
+            plain.search(picture, (0, 0, 1, 100), files[:1])

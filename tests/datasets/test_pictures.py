@@ -1,12 +1,10 @@
 import struct
 import zlib
 
-import cv2
-import numpy as np
 import pytest
 
 from mmps.datasets.errors import DatasetError
-from mmps.inference.picture_size import check_file, check_size
+from mmps.datasets.pictures import check_file, check_size, picture_size
 
 
 def chunk(kind, data=b''):
@@ -29,7 +27,10 @@ def png_of(path, width, height):
         ((1, 300), '1 x 300 pixels: nobody can be seen'),
         ((15, 15), '15 x 15 pixels'),
         ((16, 801), '16 x 801 pixels'),
-        ((10_001, 10_000), '10001 x 10000 pixels, more than 100 million'),
+        (
+            (10_001, 10_000),
+            'more than 100 million pixels: 10001 x 10000',
+        ),
         ((20_000, 20_000), 'more than 100 million pixels; save it smaller'),
     ],
 )
@@ -46,18 +47,26 @@ def test_others_are_not(size, tmp_path):
     check_file(png_of(tmp_path / 'a.png', *size))
 
 
+def test_the_size_is_that_of_the_header(tmp_path):
+    assert picture_size(png_of(tmp_path / 'a.png', 3, 5000)) == (3, 5000)
+
+
+@pytest.mark.parametrize('size', [(10_001, 10_000), (20_000, 20_000)])
+def test_a_size_above_the_limit_is_refused(size, tmp_path):
+    path = png_of(tmp_path / 'a.png', *size)
+    with pytest.raises(DatasetError, match=r'a\.png: has more than 100 mill'):
+        picture_size(path)
+
+
+def test_no_size_without_a_header(tmp_path):
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(b'no image')
+    with pytest.raises(DatasetError, match=r'a\.jpg: its size cannot be read'):
+        picture_size(path)
+
+
 def test_what_has_no_header_is_left_to_the_decoder(tmp_path):
     path = tmp_path / 'a.jpg'
     path.write_bytes(b'no image')
     check_file(path)
     check_file(tmp_path / 'none.jpg')
-
-
-def test_a_network_refuses_files_and_pixels(plain, files, tmp_path):
-    thin = tmp_path / 'thin.png'
-    cv2.imwrite(str(thin), np.zeros((200, 1, 3), np.uint8))
-    for picture in (thin, np.zeros((200, 1, 3), np.uint8)):
-        with pytest.raises(DatasetError, match='1 x 200 pixels'):
-            plain.search(files[0], (30, 20, 90, 160), picture)
-        with pytest.raises(DatasetError, match='1 x 200 pixels'):
-            plain.search(picture, (0, 0, 1, 100), files[:1])

@@ -1,0 +1,98 @@
+"""Picture files: their suffixes, their size by the header, what is too large.
+
+Nothing is decoded.
+"""
+
+import warnings
+from os import PathLike
+
+from PIL import Image
+
+from .errors import DatasetError
+
+SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+#: Pixels. Decoding and scaling take about 6 bytes each.
+LARGEST = 100_000_000
+_TOO_LARGE = (
+    f'has more than {LARGEST // 1_000_000} million pixels',
+    'save it smaller: the network scales it down in any case',
+)
+#: Pixels of the shorter side, and how many times that the longer one may be:
+#: of anything narrower nothing is left once it has been scaled.
+SMALLEST, NARROWEST = 16, 50
+
+
+def picture_size(path: str | PathLike) -> tuple[int, int]:
+    """Width and height of a picture as stored, from the header of its file.
+
+    Raises:
+        DatasetError: It cannot be read, or gives more than ``LARGEST`` pixels.
+    """
+    try:
+        size = _header(path)
+    except DatasetError:
+        raise
+    except Exception as error:  # Pillow raises many types for a broken header
+        raise DatasetError(
+            path,
+            f'its size cannot be read: {error}',
+            'replace the picture, or take it out of the annotations',
+        ) from error
+    _check_largest(*size, path)
+    return size
+
+
+def check_file(path: str | PathLike) -> None:
+    """Refuse an image file by the size that its header gives.
+
+    A file without a header that can be read is left to whoever decodes it.
+
+    Raises:
+        DatasetError: It is too large, too small or too narrow.
+    """
+    try:
+        size = _header(path)
+    except DatasetError:
+        raise
+    except Exception:  # as above
+        return
+    check_size(*size, path)
+
+
+def check_size(width: int, height: int, name: str | PathLike) -> None:
+    """Refuse a picture by its size.
+
+    Args:
+        width: Pixels.
+        height: Pixels.
+        name: What the picture is called in the message.
+
+    Raises:
+        DatasetError: It is too large, too small or too narrow.
+    """
+    _check_largest(width, height, name)
+    short, long = sorted((width, height))
+    if short < SMALLEST or long > NARROWEST * short:
+        raise DatasetError(
+            name,
+            f'has {width} x {height} pixels: nobody can be seen in it',
+            f'each side needs at least {SMALLEST} pixels and 1/{NARROWEST} of '
+            'the other one',
+        )
+
+
+def _check_largest(width: int, height: int, name: str | PathLike) -> None:
+    if width * height > LARGEST:
+        reason, hint = _TOO_LARGE
+        raise DatasetError(name, f'{reason}: {width} x {height}', hint)
+
+
+def _header(path: str | PathLike) -> tuple[int, int]:
+    with warnings.catch_warnings():
+        # Pillow warns of large pictures; LARGEST decides here
+        warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+        try:
+            with Image.open(path) as image:
+                return image.size
+        except Image.DecompressionBombError as error:
+            raise DatasetError(path, *_TOO_LARGE) from error
