@@ -17,10 +17,9 @@ Nothing is sent anywhere, and nothing is written but the files named here.
 import argparse
 import sys
 
-from .arguments import add_network
+from mmps.inference.groups import GAP
 
-#: Gap in seconds up to which matches of a video are one find.
-GROUP = 2.0
+from .arguments import add_network
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +99,7 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     results.add_argument(
         '--group',
         type=float,
-        default=GROUP,
+        default=GAP,
         metavar='SECONDS',
         help='put matches of a video on one line as long as the next one is '
         'at most this much later; 0: a line for each match [%(default)s]',

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmps.inference import Match
+from mmps.inference.groups import Group
 from mmps.inference.inferencer import Progress
-from mmps.inference.match_text import clock, left_out
+from mmps.inference.match_text import left_out, span
 
 from .drawing import drawn_person, drawn_query, drawn_scene, shown_scale
 from .examples import Example, Examples
@@ -152,7 +152,7 @@ class Actions:
             where: One of ``GALLERIES``.
             folder: Path, as typed.
             uploads: Paths of uploaded files.
-            top: How many matches.
+            top: How many matches; an appearance in a video is one.
             least: Matches that are less similar are left out.
             every: Each so many frames of a video.
             blur: Blur everything but the matches.
@@ -170,12 +170,12 @@ class Actions:
         except WRONG as error:
             return Results([], [], _said(str(error), uploads), True)
         guided = self.searcher.inferencer.query_guided
-        lines = [_lines(*ranked) for ranked in enumerate(found.matches, 1)]
+        lines = [_lines(*ranked) for ranked in enumerate(found.groups, 1)]
         people, scenes = (
             [
-                (draw(picture, match.box, blur), between.join(words))
-                for picture, match, words in zip(
-                    found.pictures, found.matches, lines, strict=True
+                (draw(picture, group.best.box, blur), between.join(words))
+                for picture, group, words in zip(
+                    found.pictures, found.groups, lines, strict=True
                 )
             ]
             for draw, between in ((drawn_person, '\n'), (drawn_scene, ' · '))
@@ -257,13 +257,16 @@ def _said(message: str, uploads: Sequence[str] | None) -> str:
     return message
 
 
-def _lines(rank: int, match: Match) -> list[str]:
-    """What is written below a match."""
+def _lines(rank: int, group: Group) -> list[str]:
+    """What is written below a match, or an appearance in a video."""
+    match = group.best
+    frames = len(group.matches)
     parts = [
         f'{rank}.  similarity {match.similarity:.2f}',
         f'detection {match.score:.2f}',
         Path(match.source.image).name,
-        clock(match.source.timestamp),
+        span(group),
+        f'{frames} frames' if frames > 1 else '',
     ]
     return [part for part in parts if part]
 
@@ -285,6 +288,6 @@ def _compared(found: Found, least: float, guided: bool) -> str:
     )
     if guided:
         among += f', the {RERANK} best pictures again together with the query'
-    if not found.matches:
+    if not found.groups:
         return f'{among}. Nobody is at least {least:.2f} similar.'
     return f'{among}. The most similar first.'

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from mmps.datasets.pictures import SUFFIXES, check_file
-from mmps.inference import GalleryIndex, Match, PersonSearchInferencer
+from mmps.inference import GalleryIndex, PersonSearchInferencer, best_groups
+from mmps.inference.groups import GAP, Group
 from mmps.inference.inferencer import Progress
 from mmps.inference.scenes import (
     VIDEOS,
@@ -32,14 +33,15 @@ class Found(NamedTuple):
     """What a search has found.
 
     Attributes:
-        matches: Best first.
-        pictures: (H, W, 3) uint8 of each match, blue green red.
+        groups: Best first: appearances in videos, and matches in images.
+        pictures: (H, W, 3) uint8, blue green red, with the best match of each
+            group.
         num_images: Pictures of the gallery.
         num_people: Detections in them.
         left_out: Paths of files that cannot be read.
     """
 
-    matches: list[Match]
+    groups: list[Group]
     pictures: list[np.ndarray]
     num_images: int
     num_people: int
@@ -99,7 +101,7 @@ class Searcher:
         Args:
             query: Whom to search for.
             files: Images and videos, see ``files_of``.
-            top: How many matches.
+            top: How many groups.
             every: Each so many frames of a video.
             least: Matches that are less similar are left out.
             progress: Shows how far a new gallery has been gone through, see
@@ -121,13 +123,18 @@ class Searcher:
                 query.picture,
                 query.box,
                 index,
-                top=top,
+                top=None,
                 rerank=RERANK if guided else None,
             )
-            matches = [match for match in matches if match.similarity >= least]
-            pictures = self.inferencer.pictures(matches)
+            groups = best_groups(
+                [match for match in matches if match.similarity >= least],
+                GAP,
+                top,
+                self.inferencer.network.match_threshold,
+            )
+            pictures = self.inferencer.pictures([g.best for g in groups])
         return Found(
-            *(matches, pictures, len(index.sources), len(index)),
+            *(groups, pictures, len(index.sources), len(index)),
             left_out=index.broken,
         )
 

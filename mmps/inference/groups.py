@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from .matches import Match
 
+#: Seconds up to which matches of a video are one find, unless asked otherwise.
+GAP = 2.0
 #: Where it is not known what a match is: so many matches for each group.
 DEEPER = 5
 

@@ -7,6 +7,7 @@ from logging import FileHandler
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import pytest
 import torch
 from mmengine.logging import MMLogger
@@ -74,3 +75,15 @@ def _no_litter():
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', ResourceWarning)
         gc.collect()
+
+
+@pytest.fixture
+def clip(examples, tmp_path):
+    """Five frames, ten a second; not compressed."""
+    path = str(tmp_path / 'clip.avi')
+    code = cv2.VideoWriter_fourcc(*'FFV1')
+    writer = cv2.VideoWriter(path, code, 10, (320, 240))
+    for image in examples.gallery[:5]:
+        writer.write(cv2.imread(image))
+    writer.release()
+    return path

@@ -128,6 +128,14 @@ def test_results_are_those_of_the_inferencer(
     assert f'{people} people in 8 pictures' in found.message
 
 
+def test_an_appearance_in_a_video_is_one_match(actions, first, clip):
+    found = search(actions, first.query, where=UPLOADS, uploads=[clip])
+    ((_, words),) = found.people
+    assert words.startswith('1.  similarity ')
+    assert words.endswith('clip.avi\n0:00.0 - 0:00.4\n5 frames')
+    assert len(found.scenes) == 1
+
+
 def test_pairs_are_mentioned(actions, first, monkeypatch):
     inferencer = actions.searcher.inferencer
     monkeypatch.setattr(type(inferencer), 'query_guided', True)

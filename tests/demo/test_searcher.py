@@ -45,19 +45,21 @@ def test_what_is_found_is_what_the_inferencer_finds(
     found = searcher.search(query, examples.gallery, top=7)
     chosen = examples.queries[0]
     expected = inferencer.search(*chosen, examples.gallery, top=7)
-    assert found.matches == expected
+    assert [group.matches for group in found.groups] == [
+        (match,) for match in expected
+    ]
     assert found.num_images == len(examples.gallery)
     assert found.num_people == len(inferencer.index(examples.gallery))
-    for match, picture in zip(found.matches, found.pictures, strict=True):
+    for match, picture in zip(expected, found.pictures, strict=True):
         assert (picture == cv2.imread(match.source.image)).all()
 
 
 def test_the_less_similar_are_left_out(searcher, examples, query):
-    every = searcher.search(query, examples.gallery, top=10).matches
-    least = every[3].similarity
-    some = searcher.search(query, examples.gallery, least=least).matches
-    assert some == [match for match in every if match.similarity >= least]
-    assert not searcher.search(query, examples.gallery, least=1.1).matches
+    every = searcher.search(query, examples.gallery, top=10).groups
+    least = every[3].best.similarity
+    some = searcher.search(query, examples.gallery, least=least).groups
+    assert some == [g for g in every if g.best.similarity >= least]
+    assert not searcher.search(query, examples.gallery, least=1.1).groups
 
 
 def test_a_gallery_is_gone_through_once(
@@ -99,22 +101,23 @@ def test_embeddings_go_with_the_pictures(searcher, examples, query, tmp_path):
     assert kept.sources[0].image == examples.gallery[0]
 
 
-@pytest.fixture
-def clip(examples, tmp_path):
-    """Five frames, ten a second; not compressed."""
-    path = str(tmp_path / 'clip.avi')
-    code = cv2.VideoWriter_fourcc(*'FFV1')
-    writer = cv2.VideoWriter(path, code, 10, (320, 240))
-    for image in examples.gallery[:5]:
-        writer.write(cv2.imread(image))
-    writer.release()
-    return path
-
-
 def test_frames_of_a_video(searcher, query, clip):
     found = searcher.search(query, [clip], every=2, top=50)
     assert found.num_images == 3
-    assert {match.source.frame for match in found.matches} <= {0, 2, 4}
+    # 0.2 seconds lie between them
+    (group,) = found.groups
+    frames = [match.source.frame for match in group.matches]
+    assert len(frames) > 1
+    assert set(frames) <= {0, 2, 4}
+    assert len(found.pictures) == 1
+    assert found.pictures[0].shape == (240, 320, 3)
+
+
+def test_appearances_far_apart_are_two(searcher, query, clip, monkeypatch):
+    monkeypatch.setattr(module, 'GAP', 0.1)
+    found = searcher.search(query, [clip], every=2, top=50)
+    assert len(found.groups) > 1
+    assert {len(group.matches) for group in found.groups} == {1}
 
 
 def test_a_frame_of_a_video_is_a_query(searcher, examples, clip):
@@ -135,7 +138,7 @@ def test_a_query_guided_network_reranks(
         *(inferencer, 'search'), lambda *_, **how: asked.append(how) or []
     )
     searcher.search(query, examples.gallery[:1], top=3)
-    assert asked == [dict(top=3, rerank=module.RERANK)]
+    assert asked == [dict(top=None, rerank=module.RERANK)]
 
 
 def test_somebody_must_be_picked(searcher, examples, query):
@@ -165,7 +168,7 @@ def test_what_cannot_be_read_is_left_out_and_told(
     files = [examples.gallery[0], str(wrong)]
     found = searcher.search(query, files)
     assert found.left_out == (str(wrong),)
-    assert found.matches == searcher.search(query, files[:1]).matches
+    assert found.groups == searcher.search(query, files[:1]).groups
 
 
 def test_a_folder_is_searched_with_those_in_it(examples, tmp_path):
