@@ -79,7 +79,7 @@ class Entry:
     def train_command(self) -> str:
         """What trains it, in the setting that its config is written for."""
         amp = ' --amp' if self.name.endswith(_SYNTHETIC) else ''
-        return f'python tools/train.py {self.config}{amp}'
+        return f'mmps train {Path(self.config).stem}{amp}'
 
     @property
     def is_synthetic(self) -> bool:
@@ -94,7 +94,7 @@ class Entry:
     @property
     def test_command(self) -> str:
         """What gives ``results``, of released weights."""
-        command = f'python tools/test.py {self.config} zoo://{self.name}'
+        command = f'mmps test {Path(self.config).stem} zoo://{self.name}'
         options = self.metadata.get('Test Options')
         return f'{command} --cfg-options {options}' if options else command
 

@@ -231,7 +231,7 @@ def test_what_is_not_released_can_be_trained(find, what, index):
     with pytest.raises(CheckpointError, match=f'{what} not released') as error:
         find('zoo://oim_r50', index)
     assert str(error.value).startswith('zoo://oim_r50: its ')
-    command = 'python tools/train.py configs/oim/oim_r50.py'
+    command = 'mmps train oim_r50'
     assert str(error.value).endswith(f'Train it: {command}')
 
 

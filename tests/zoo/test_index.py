@@ -86,14 +86,14 @@ def test_an_unknown_name_suggests_near_ones(name, hint, tmp_path):
 @pytest.mark.parametrize(
     ('name', 'command'),
     [
-        ('oim_r18', 'python tools/train.py configs/oim/oim_r18.py'),
-        ('oim_r18_prw', 'python tools/train.py configs/oim/oim_r18_prw.py'),
-        ('x_synth', 'python tools/train.py configs/oim/x_synth.py --amp'),
+        ('oim_r18', 'mmps train oim_r18'),
+        ('oim_r18_prw', 'mmps train oim_r18_prw'),
+        ('x_synth', 'mmps train x_synth --amp'),
         (
             'x_crowded_3x',
-            'python tools/train.py configs/oim/x_crowded_3x.py --amp',
+            'mmps train x_crowded_3x --amp',
         ),
-        ('x_tiny', 'python tools/train.py configs/oim/x_tiny.py --amp'),
+        ('x_tiny', 'mmps train x_tiny --amp'),
     ],
 )
 def test_how_it_is_trained(name, command, tmp_path):

@@ -104,10 +104,8 @@ def test_details_are_all_that_is_known(index):
     assert f'log       {index.root}/weights/l.json' in lines
     assert 'ours      x, G50: mAP 1.5, top-1 2.5, top-5 9.0' in lines
     assert 'Commit: c25feef' in lines
-    assert 'train     python tools/train.py configs/oim/both.py' in text
-    assert 'test      python tools/test.py configs/oim/both.py zoo://both' in (
-        lines
-    )
+    assert 'train     mmps train both' in text
+    assert 'test      mmps test both zoo://both' in (lines)
     wrapped = [line for line in lines if 'research' in line]
     assert len(wrapped) > 1
     assert ' '.join(wrapped).count('research') == 12
@@ -118,8 +116,7 @@ def test_details_of_what_is_not_released(index):
     lines = details(index.find('nothing_synth'), index).splitlines()
     assert 'weights   not released' in lines
     assert not [line for line in lines if line.startswith(('table', 'log'))]
-    config = 'configs/oim/nothing_synth.py'
-    assert f'train     python tools/train.py {config} --amp' in lines
+    assert 'train     mmps train nothing_synth --amp' in lines
     assert 'paper     x, G50: mAP 1.5, top-1 2.5, top-5 9.0' in lines
 
 
