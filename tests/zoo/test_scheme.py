@@ -94,8 +94,7 @@ def test_half_precision_becomes_single_where_it_is_loaded(index, model):
         ('zoo://xx', 'not one of the 2 names of the zoo'),
         (
             'zoo://y_synth',
-            r'not released\. Train it: python tools/train\.py '
-            r'configs/oim/y_synth\.py --amp',
+            r'not released\. Train it: mmps train y_synth --amp',
         ),
     ],
 )
