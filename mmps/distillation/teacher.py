@@ -103,7 +103,8 @@ class Teacher:
                 per_anchor(deltas, 4)[anchors],
             )
         if rois is not None:
-            rcn = model.roi_head.bbox_head(model.roi_head.pool(feats, rois))
+            head = model.roi_head
+            rcn = head.box_branch(head.pool(feats, rois))
         return Taught(feats[0], rpn, rcn)
 
 

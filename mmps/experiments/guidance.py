@@ -267,7 +267,7 @@ def orders_of_pair(
         )
         scores = people_scores(logits[0].float(), anchors[0][0], boxes)
         qrpn = query_order(scores, wanted)
-    query = head.oim_head(head.shared_head(region).mean(dim=(2, 3)))
+    query = head.oim_head(head.over_cells(head.shared_head(region)))
     found = head.oim_head(head.pool((feats,), bbox2roi([boxes])))
     cosine = query_order((query * found).sum(dim=1), wanted)
     qsim = None

@@ -4,12 +4,17 @@ from mmps.lazy import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
+    bn_bbox_head='BNBBoxHead',
     identity_hook='IdentityNamesHook',
+    loim_loss='LOIMLoss',
+    norm_aware_head='NormAwareHead',
+    norm_aware_roi_head='NormAwareRoIHead',
     oim_head='OIMHead',
     oim_loss='OIMLoss',
     person_search_rcnn='PersonSearchRCNN',
     person_search_roi_head='PersonSearchRoIHead',
     person_search_rpn_head='PersonSearchRPNHead',
+    proto_norm='ProtoNorm1d',
     qeeps='QEEPS',
     qeeps_roi_head='QEEPSRoIHead',
     qrpn_head='QRPNHead',
@@ -18,5 +23,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     res_conv5='ResConv5',
     resnet_init='PretrainedResNet',
     roi_extractor='C4RoIExtractor',
+    rounded_anchors='RoundedAnchorGenerator',
     sampled_boxes='SampledBoxes',
+    sequential_roi_head='SequentialRoIHead',
 )

@@ -17,6 +17,8 @@ from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from .proto_norm import ProtoNorm1d
+
 
 @MODELS.register_module()
 class OIMHead(BaseModule):
@@ -33,7 +35,8 @@ class OIMHead(BaseModule):
         feat_dim: D.
         norm_cfg: Config of a normalisation layer between the two steps,
             ``dict(type='BN1d')`` in Chen et al., "Norm-Aware Embedding for
-            Efficient Person Search", CVPR 2020. None as Xiao et al.
+            Efficient Person Search", CVPR 2020, ``ProtoNorm1d`` in OIMNet++.
+            None as Xiao et al.
         init_cfg: How weights start. The default (normal, std 0.01, bias 0)
             is this project's choice.
     """
@@ -53,31 +56,42 @@ class OIMHead(BaseModule):
         self.norm = (
             nn.Identity()
             if norm_cfg is None
-            else build_norm_layer(norm_cfg, feat_dim)[1]
+            else build_norm_layer(
+                {**norm_cfg, 'type': MODELS.get(norm_cfg['type'])}, feat_dim
+            )[1]
         )
         self.loss_oim = MODELS.build({**loss_oim, 'feat_dim': feat_dim})
 
-    def forward(self, pooled: Tensor) -> Tensor:
+    def forward(self, pooled: Tensor, ids: Tensor | None = None) -> Tensor:
         """Embed pooled RoI features.
 
         Args:
             pooled: (R, C) float.
+            ids: (R,) long, as of ``loss``; a ``ProtoNorm1d`` in training
+                needs them.
 
         Returns:
             (R, D), rows of unit length, float32 also inside autocast.
         """
         with torch.autocast(pooled.device.type, enabled=False):
-            embeddings = self.norm(self.fc(pooled.to(self.fc.weight.dtype)))
-            return F.normalize(embeddings, dim=1)
+            x = self.fc(pooled.to(self.fc.weight.dtype))
+            by_identity = isinstance(self.norm, ProtoNorm1d)
+            x = self.norm(x, ids) if by_identity else self.norm(x)
+            return F.normalize(x, dim=1)
 
-    def loss(self, pooled: Tensor, ids: Tensor) -> dict[str, Tensor]:
+    def loss(
+        self, pooled: Tensor, ids: Tensor, overlaps: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """OIM loss of sampled RoIs.
 
         Args:
             pooled: (R, C) float.
             ids: (R,) long; identity row, ``UNLABELED`` or ``BACKGROUND``.
+            overlaps: (R,) IoU with the person that an RoI shows; ``LOIMLoss``
+                needs them.
 
         Returns:
             ``loss_oim``, a scalar.
         """
-        return dict(loss_oim=self.loss_oim(self(pooled), ids))
+        embeddings = self(pooled, ids)
+        return dict(loss_oim=self.loss_oim(embeddings, ids, overlaps))

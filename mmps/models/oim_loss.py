@@ -120,7 +120,9 @@ class OIMLoss(nn.Module):
         self.register_buffer('queue', torch.zeros(queue_size, feat_dim))
         self.register_buffer('queue_head', torch.zeros((), dtype=torch.long))
 
-    def forward(self, embeddings: Tensor, ids: Tensor) -> Tensor:
+    def forward(
+        self, embeddings: Tensor, ids: Tensor, overlaps: Tensor | None = None
+    ) -> Tensor:
         """Return the mean loss over labelled RoIs, then remember them.
 
         Args:
@@ -128,6 +130,8 @@ class OIMLoss(nn.Module):
             ids: (R,) long; row of V in [0, P), ``UNLABELED`` or
                 ``BACKGROUND``. May be on the CPU, to share one copy between
                 several calls.
+            overlaps: (R,) IoU of each RoI with its person, of use to
+                ``LOIMLoss`` alone.
 
         Returns:
             Scalar in nats; 0 with a valid gradient if no RoI of any process
@@ -139,7 +143,7 @@ class OIMLoss(nn.Module):
         ids = ids.numpy(force=True)  # waits for the GPU, once a step
         loss = self._compare(embeddings, ids)
         if self.training:
-            self._remember(embeddings, ids)
+            self._remember(embeddings, ids, overlaps)
         return loss
 
     def compare(self, embeddings: Tensor, ids: Tensor) -> Tensor:
@@ -217,9 +221,26 @@ class OIMLoss(nn.Module):
         """Move the rows of V and fill U; arguments as of ``forward``."""
         self._remember(x, ids.numpy(force=True))
 
+    def _remember(
+        self, x: Tensor, ids: np.ndarray, overlaps: Tensor | None = None
+    ) -> None:
+        self._move(x, ids, None)
+
     @torch.no_grad()
-    def _remember(self, x: Tensor, ids: np.ndarray) -> None:
+    def _move(
+        self, x: Tensor, ids: np.ndarray, momentum: Tensor | None
+    ) -> None:
+        """Move the rows of V and fill U.
+
+        Args:
+            x: (R, D).
+            ids: (R,).
+            momentum: (R,), one for each RoI; None for ``self.momentum``.
+        """
         x = x.detach().to(self.table.dtype)
+        if momentum is None:
+            momentum = x.new_full((len(x),), self.momentum)
+        x = torch.cat([x, momentum[:, None]], dim=1)
         (kept,) = (
             ids == UNLABELED if self.frozen else ids != BACKGROUND
         ).nonzero()
@@ -227,18 +248,24 @@ class OIMLoss(nn.Module):
         x, ids = gather_rows(x[at], ids[kept])
         self._update_table(x, ids)
         (unlabelled,) = _send(x.device, (ids == UNLABELED).nonzero()[0])
-        self._enqueue(x[unlabelled])
+        self._enqueue(x[unlabelled, :-1])
 
     def _update_table(self, x: Tensor, ids: np.ndarray) -> None:
-        """Move the rows; one step handles one RoI of every identity."""
+        """Move the rows; one step handles one RoI of every identity.
+
+        Args:
+            x: (n, D + 1); the last column is the momentum.
+            ids: (n,).
+        """
+        x, momentum = x[:, :-1], x[:, -1:]
         (labelled,) = (ids >= 0).nonzero()
         turn = turns(ids[labelled])
         labelled = labelled[turn.argsort(kind='stable')]
         at, rows = _send(x.device, labelled, ids[labelled])
         counts = np.bincount(turn).tolist()
         for now, row in zip(at.split(counts), rows.split(counts), strict=True):
-            moved = self.momentum * self.table[row]
-            moved = moved + (1 - self.momentum) * x[now]
+            moved = momentum[now] * self.table[row]
+            moved = moved + (1 - momentum[now]) * x[now]
             if self.renormalise:
                 moved = F.normalize(moved, dim=1)
             self.table[row] = moved

@@ -353,7 +353,8 @@ class PairSearcher:
         return (*self.model.roi_head.bbox_head(pooled), self._embed(pooled))
 
     def _conv5(self, regions: Tensor) -> Tensor:
-        return self.model.roi_head.shared_head(regions).mean(dim=(2, 3))
+        head = self.model.roi_head
+        return head.over_cells(head.shared_head(regions))
 
     def _embed(self, pooled: Tensor) -> Tensor:
         return self.model.roi_head.oim_head(pooled)

@@ -13,10 +13,10 @@ from mmdet.models.task_modules import SamplingResult
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
-from mmdet.structures.bbox import bbox2roi, scale_boxes
+from mmdet.structures.bbox import bbox2roi, bbox_overlaps, scale_boxes
 from mmdet.utils import ConfigType, InstanceList, OptConfigType
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmps.ops import nms
 from mmps.structures import BACKGROUND
@@ -26,7 +26,7 @@ from .sampled_boxes import SampledBoxes, mean_over_ranks
 
 @MODELS.register_module()
 class PersonSearchRoIHead(StandardRoIHead):
-    """conv5 on every RoI, one average, and three branches on top.
+    """conv5 on every RoI, one vector of it, and three branches on top.
 
     Test options (``test_cfg.rcnn``): ``score_thr``, ``nms=dict(
     iou_threshold)``, ``max_per_img`` and ``reid_on``: 'proposal' takes the
@@ -39,6 +39,7 @@ class PersonSearchRoIHead(StandardRoIHead):
         bbox_head: Config of a ``BBoxHead`` on (R, C) vectors.
         oim_head: Config of the re-identification branch; without it this is
             the detector alone.
+        pool: 'mean' or 'max': what makes one vector of the cells of an RoI.
         train_cfg: Assigner and sampler.
         test_cfg: Test options, above.
     """
@@ -49,6 +50,7 @@ class PersonSearchRoIHead(StandardRoIHead):
         shared_head: ConfigType,
         bbox_head: ConfigType,
         oim_head: OptConfigType = None,
+        pool: str = 'mean',
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
     ) -> None:
@@ -60,6 +62,11 @@ class PersonSearchRoIHead(StandardRoIHead):
             test_cfg=test_cfg,
         )
         self.oim_head = None if oim_head is None else MODELS.build(oim_head)
+        if pool not in ('mean', 'max'):
+            raise ValueError(
+                f"roi_head.pool must be 'mean' or 'max', got {pool!r}"
+            )
+        self.pooling = pool
         reid_on = (test_cfg or {}).get('reid_on', 'proposal')
         if reid_on not in ('proposal', 'refined'):
             raise ValueError(
@@ -68,9 +75,28 @@ class PersonSearchRoIHead(StandardRoIHead):
             )
 
     def pool(self, feats: tuple[Tensor], rois: Tensor) -> Tensor:
-        """(R, 5) RoIs in input pixels to (R, C) averages after conv5."""
-        pooled = self.shared_head(self.bbox_roi_extractor(feats, rois))
-        return pooled.mean(dim=(2, 3))
+        """(R, 5) RoIs in input pixels to (R, C) vectors after conv5."""
+        return self.over_cells(
+            self.shared_head(self.bbox_roi_extractor(feats, rois))
+        )
+
+    def over_cells(self, regions: Tensor) -> Tensor:
+        """(R, C, h, w) to (R, C): the mean or the maximum of the cells."""
+        if self.pooling == 'max':
+            return regions.amax(dim=(2, 3))
+        return regions.mean(dim=(2, 3))
+
+    def box_branch(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """(R, C) vectors to (R, 2) logits and (R, 4) deltas."""
+        return self.bbox_head(pooled)
+
+    def reid_vectors(self, feats: tuple[Tensor], rois: Tensor) -> Tensor:
+        """What is embedded of boxes, (R, 5) in input pixels, that are given.
+
+        Returns:
+            (R, C).
+        """
+        return self.pool(feats, rois)
 
     def loss(
         self,
@@ -101,12 +127,25 @@ class PersonSearchRoIHead(StandardRoIHead):
         """
         sampled = self.sample(feats, proposals, batch_data_samples)
         rois = bbox2roi([result.priors for result in sampled])
-        pooled = self.pool(feats, rois)
-        logits, deltas = self.bbox_head(pooled)
-        losses, boxes = self.detection_losses(logits, deltas, rois, sampled)
+        return self.branch_losses(
+            self.pool(feats, rois), rois, sampled, batch_data_samples
+        )
+
+    def branch_losses(
+        self,
+        pooled: Tensor,
+        rois: Tensor,
+        sampled: list[SamplingResult],
+        batch_data_samples: SampleList,
+    ) -> tuple[dict[str, Tensor], SampledBoxes]:
+        """Losses of (R, C) vectors of sampled RoIs; ``loss_and_sampled``."""
+        losses, boxes = self.detection_losses(
+            *self.box_branch(pooled), rois, sampled
+        )
         if self.oim_head is not None:
             ids = self.identities(sampled, batch_data_samples)
-            losses.update(self.oim_head.loss(pooled, ids))
+            overlaps = overlaps_of(sampled)
+            losses.update(self.oim_head.loss(pooled, ids, overlaps))
         return losses, boxes
 
     def detection_losses(
@@ -115,10 +154,20 @@ class PersonSearchRoIHead(StandardRoIHead):
         deltas: Tensor,
         rois: Tensor,
         sampled: list[SamplingResult],
+        head: nn.Module | None = None,
     ) -> tuple[dict[str, Tensor], SampledBoxes]:
-        """Class and box losses of (R, 2) logits and (R, 4) deltas."""
-        targets = self.bbox_head.get_targets(sampled, self.train_cfg)
-        losses = self.bbox_head.loss(logits, deltas, rois, *targets)
+        """Class and box losses of (R, 2) logits and (R, 4) deltas.
+
+        Args:
+            logits: Person and background.
+            deltas: In the units of the head's box coder.
+            rois: (R, 5) in input pixels.
+            sampled: Of each image, what the RoIs are.
+            head: Whose losses and coder count, in place of ``bbox_head``.
+        """
+        head = self.bbox_head if head is None else head
+        targets = head.get_targets(sampled, self.train_cfg)
+        losses = head.loss(logits, deltas, rois, *targets)
         count = mean_over_ranks(len(rois), rois.device)
         if count != len(rois):
             for key in losses.keys() & {'loss_cls', 'loss_bbox'}:
@@ -186,7 +235,7 @@ class PersonSearchRoIHead(StandardRoIHead):
         """
         rois = bbox2roi([result.bboxes for result in proposals])
         pooled = self.pool(feats, rois)
-        cls_scores, bbox_preds = self.bbox_head(pooled)
+        cls_scores, bbox_preds = self.box_branch(pooled)
         sizes = [len(result) for result in proposals]
         found = []
         for i, (roi, cls_score, bbox_pred, vectors) in enumerate(
@@ -205,7 +254,7 @@ class PersonSearchRoIHead(StandardRoIHead):
             if self.oim_head is not None:
                 vectors = vectors[kept]
                 if self.test_cfg.get('reid_on') == 'refined':
-                    vectors = self.pool(
+                    vectors = self.reid_vectors(
                         (feats[0][i : i + 1],), bbox2roi([result.bboxes])
                     )
                 result.embeddings = self.oim_head(vectors)
@@ -292,9 +341,22 @@ class PersonSearchRoIHead(StandardRoIHead):
                     dim=1,
                 )
             )
-        embeddings = self.oim_head(self.pool(feats, torch.cat(rois)))
+        embeddings = self.oim_head(self.reid_vectors(feats, torch.cat(rois)))
         sizes = [len(instances) for _, instances in given]
         for (_, instances), part in zip(
             given, embeddings.split(sizes), strict=True
         ):
             instances.embeddings = part
+
+
+def overlaps_of(sampled: list[SamplingResult]) -> Tensor:
+    """(R,) IoU of each sampled RoI with its person, 0 for background."""
+    parts = []
+    for result in sampled:
+        parts.append(
+            bbox_overlaps(
+                result.pos_priors, result.pos_gt_bboxes, is_aligned=True
+            )
+        )
+        parts.append(parts[-1].new_zeros(len(result.neg_priors)))
+    return torch.cat(parts)

@@ -84,8 +84,9 @@ class QEEPSRoIHead(PersonSearchRoIHead):
         sampled = self.sample(feats, proposals, batch_data_samples)
         rois = bbox2roi([result.priors for result in sampled])
         regions = self.bbox_roi_extractor(feats, rois)
-        pooled = self.shared_head(torch.cat([regions, query_regions]))
-        pooled = pooled.mean(dim=(2, 3))
+        pooled = self.over_cells(
+            self.shared_head(torch.cat([regions, query_regions]))
+        )
         losses, _ = self.detection_losses(
             *self.bbox_head(pooled[: len(rois)]), rois, sampled
         )
