@@ -22,8 +22,9 @@ from tests.synthetic.sets import make_prw
 ROOT = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(p for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
 NAME = re.compile(
-    r'(?P<method>det|oim|qeeps)_r(?P<depth>18|50)(_det(?P<det>50))?'
-    r'(_(?P<table>oim18|oim50|qeeps50))?(_w(?P<weight>0\.\d))?'
+    r'(?P<method>det|oim|qeeps|nae|seqnet|oimnetpp)_r(?P<depth>18|50)'
+    r'(_(?P<detector>seqnet)?det(?P<det>50))?'
+    r'(_(?P<table>oim18|oim50|qeeps50|seqnet50))?(_w(?P<weight>0\.\d))?'
     r'(_bn)?'
     r'(?P<data>|_prw|_900|_synth|_others|_tiny|_quick|_crowded)(_3x)?'
 )
@@ -47,6 +48,8 @@ DATA = {
     '_tiny': (80, 500, (320, 240)),
     '_quick': (80, 500, (320, 240)),
 }
+#: trained at 900 pixels on CUHK-SYSU, as their students of KD_det are
+LARGE = ('nae', 'seqnet', 'oimnetpp')
 #: what a query-guided network is tested on; None is every protocol
 SEARCHED = {
     '': ['G100'],
@@ -136,7 +139,10 @@ def test_a_config_is_what_its_name_says(path):
     assert cfg.model.backbone.depth == int(name['depth'])
     num_ids, queue_size, scale = DATA[name['data']]
     resize = next(t for t in training_set(cfg).pipeline if t.type == 'Resize')
-    assert resize.scale == scale
+    large = name['method'] in LARGE or name['detector'] in LARGE
+    assert resize.scale == (
+        DATA['_900'][2] if large and not name['data'] else scale
+    )
     if name['method'] == 'det':
         assert 'oim_head' not in cfg.model.roi_head
         assert cfg.test_evaluator.protocols == []
@@ -162,8 +168,9 @@ def test_a_distilled_student_has_the_teachers_of_its_name(path):
     data = name['data']
     longer = LONGER.get(data, '')
     if name['det']:
-        teacher = f'det_r{name["det"]}{data}{longer}'
-        assert distiller.teacher == f'configs/det/{teacher}.py'
+        network = name['detector'] or 'det'
+        teacher = f'{network}_r{name["det"]}{data}{longer}'
+        assert distiller.teacher == f'configs/{network}/{teacher}.py'
         _, checkpoint = trained(teacher)
         if load_index().find(teacher).weights:
             checkpoint = f'zoo://{teacher}'
@@ -255,9 +262,17 @@ def test_pairs_of_prw_are_capped_and_searched_in_prw_mini(tmp_path):
 
 
 @pytest.mark.parametrize('data', ['', '_prw', '_synth'])
-def test_a_teacher_fits_a_student_of_another_depth(data):
-    student = load(ROOT / 'kd' / f'oim_r18_det50{data}.py').model
-    teacher = load(ROOT / 'det' / f'det_r50{data}.py').model
+@pytest.mark.parametrize(
+    ('student', 'teacher'),
+    [
+        ('oim_r18_det50', 'det/det_r50'),
+        ('oim_r18_seqnetdet50', 'seqnet/seqnet_r50'),
+        ('seqnet_r18_seqnetdet50', 'seqnet/seqnet_r50'),
+    ],
+)
+def test_a_teacher_fits_a_student_of_another_depth(student, teacher, data):
+    student = load(ROOT / 'kd' / f'{student}{data}.py').model
+    teacher = load(ROOT / f'{teacher}{data}.py').model
     check_pair(MODELS.build(student), MODELS.build(teacher))
 
 
@@ -326,7 +341,7 @@ def test_every_model_builds_and_predicts(path):
     cfg = copy(path).model
     if path.parent.name == 'kd':  # predicts as the config that it starts from
         student = MODELS.build(cfg)
-        assert (student.distiller is not None) == ('_det50' in path.stem)
+        assert (student.distiller is not None) == ('det50' in path.stem)
         return
     cfg.test_cfg.rpn.max_per_img = 4  # conv5 on 300 RoIs takes its time
     model = MODELS.build(cfg)
