@@ -30,6 +30,7 @@ def street(number):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_people_are_detected_and_told_apart():
     cfg = model_config()
     for part in (cfg.backbone, cfg.roi_head.shared_head):
