@@ -58,6 +58,7 @@ def survivors(config, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_slow_and_a_dead_process_change_nothing(runner, make, survivors):
     codes, folder, returned = survivors
     assert codes == [-signal.SIGKILL, 0, 0, 0]
@@ -69,6 +70,7 @@ def test_a_slow_and_a_dead_process_change_nothing(runner, make, survivors):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_processes_of_equal_speed_run_as_many_pairs(survivors):
     _, folder, returned = survivors
     first, second, slow = (

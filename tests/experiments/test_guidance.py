@@ -143,6 +143,7 @@ def test_a_fresh_network_looks_at_no_query():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_all_three_guides_look_at_the_query(learnt):
     streets = Streets()
     model, logged = learnt
@@ -159,6 +160,7 @@ def test_all_three_guides_look_at_the_query(learnt):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_guide_that_has_died_is_seen(learnt):
     streets = Streets()
     model = copy.deepcopy(learnt[0])
@@ -174,6 +176,7 @@ def test_a_guide_that_has_died_is_seen(learnt):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ('single', 'agreement'), [('none', 0.8), ('self', 0.98), ('mean', 0.98)]
 )
