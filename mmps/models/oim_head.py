@@ -80,4 +80,11 @@ class OIMHead(BaseModule):
         Returns:
             ``loss_oim``, a scalar.
         """
-        return dict(loss_oim=self.loss_oim(self(pooled), ids))
+        return self.loss_and_embeddings(pooled, ids)[0]
+
+    def loss_and_embeddings(
+        self, pooled: Tensor, ids: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """``loss``, and the (R, D) embeddings that it is taken on."""
+        embeddings = self(pooled)
+        return dict(loss_oim=self.loss_oim(embeddings, ids)), embeddings

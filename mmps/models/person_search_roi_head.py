@@ -7,6 +7,8 @@ Symbols used in this file:
     M   detections of one image
 """
 
+from dataclasses import replace
+
 import torch
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.models.task_modules import SamplingResult
@@ -106,7 +108,9 @@ class PersonSearchRoIHead(StandardRoIHead):
         losses, boxes = self.detection_losses(logits, deltas, rois, sampled)
         if self.oim_head is not None:
             ids = self.identities(sampled, batch_data_samples)
-            losses.update(self.oim_head.loss(pooled, ids))
+            reid, embeddings = self.oim_head.loss_and_embeddings(pooled, ids)
+            losses.update(reid)
+            boxes = replace(boxes, embeddings=embeddings)
         return losses, boxes
 
     def detection_losses(

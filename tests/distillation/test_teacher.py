@@ -77,6 +77,43 @@ def test_what_is_not_asked_for_is_not_computed(monkeypatch):
     assert taught.feats.shape == (2, 32, 6, 8)
 
 
+@pytest.mark.parametrize('score', [True, False])
+def test_people_are_embedded_as_its_head_does(score, monkeypatch):
+    model = network(network_config(oim=True), seed=0)
+    teacher, inputs = Teacher(model), images()
+    feats = model.extract_feat(inputs)
+    head, pooled_rois = model.roi_head, []
+    vectors = head.pool(feats, ROIS)
+    expected = head.oim_head(vectors)
+    pool = head.pool
+    monkeypatch.setattr(
+        head, 'pool', lambda f, r: pooled_rois.append(r) or pool(f, r)
+    )
+    people = torch.tensor([True, False, True])
+    taught = teacher(inputs, rois=ROIS, people=people, score=score)
+    torch.testing.assert_close(taught.embeddings, expected[[0, 2]])
+    torch.testing.assert_close(taught.embeddings.norm(dim=1), torch.ones(2))
+    assert not taught.embeddings.requires_grad
+    # conv5 runs once, on no more RoIs than are asked about
+    assert [len(rois) for rois in pooled_rois] == [3 if score else 2]
+    if score:
+        assert torch.equal(taught.rcn[0], head.bbox_head(vectors)[0])
+    else:
+        assert taught.rcn is None
+
+
+def test_without_people_nobody_is_embedded(monkeypatch):
+    teacher = Teacher(network(network_config(oim=True), seed=0))
+
+    def refuse(*args):
+        raise AssertionError
+
+    monkeypatch.setattr(teacher.model.roi_head.oim_head, 'forward', refuse)
+    taught = teacher(images(), rois=ROIS)
+    assert taught.embeddings is None
+    assert len(taught.rcn[0]) == 3
+
+
 def test_no_anchor_and_no_roi_have_no_answers():
     teacher = Teacher(network(network_config(), seed=0))
     none = torch.zeros(0, dtype=torch.long)
