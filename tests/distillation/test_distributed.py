@@ -9,6 +9,7 @@ from tests.distillation.networks import (
     PEOPLE,
     distiller_config,
     make_student,
+    network_config,
 )
 from tests.models.build import batch, scene
 from tests.ranks import run_ranks
@@ -35,11 +36,14 @@ STEPS = (
     ),
 )
 LOGGED = {'acc', 'kd_rpn_active', 'kd_rcn_active', 'kd_adapter_norm'}
-# whether the detector is taught, whether the table is frozen
+DETECTOR = {'hint': 1, 'rpn': 2, 'rcn': 2}
+# parts that are taught with their number of losses, whether the table is
+# frozen
 CASES = {
-    'KD_det': (True, False),
-    'KD_reid': (False, True),
-    'both': (True, True),
+    'KD_det': (DETECTOR, False),
+    'KD_reid': ({}, True),
+    'both': (DETECTOR, True),
+    'embeddings': ({'embedding': 1, 'relation': 1}, True),
 }
 OIM = 'roi_head.oim_head.loss_oim'
 
@@ -51,8 +55,13 @@ def frozen_table():
 
 def run_cases(rank, world_size, distiller):
     return {
-        case: run_share(rank, world_size, distiller if det else None, reid)
-        for case, (det, reid) in CASES.items()
+        case: run_share(
+            rank,
+            world_size,
+            {**distiller, 'parts': [*parts]} if parts else None,
+            reid,
+        )
+        for case, (parts, reid) in CASES.items()
     }
 
 
@@ -94,7 +103,8 @@ def run_share(rank, world_size, distiller, reid):
 def runs(tmp_path_factory):
     """What one process has, then what each of two has."""
     folder = tmp_path_factory.mktemp('ranks')
-    distiller = distiller_config(tmp_path_factory.mktemp('teacher'))
+    teacher = network_config(oim=True)
+    distiller = distiller_config(tmp_path_factory.mktemp('teacher'), teacher)
     one = run_cases(0, 1, distiller)
     return [one, *run_ranks(2, folder, run_cases, 2, distiller)]
 
@@ -103,8 +113,8 @@ def runs(tmp_path_factory):
 @pytest.mark.parametrize('case', CASES)
 def test_losses_and_gradients_of_two_are_those_of_one(runs, case):
     one, *two = (run[case] for run in runs)
-    det, reid = CASES[case]
-    expected = 4 + reid + 5 * det
+    parts, reid = CASES[case]
+    expected = 4 + reid + sum(parts.values())
     assert [len(step) for step in one[0]] == [expected] * len(STEPS)
     for got in two:
         for step, other in zip(
@@ -117,7 +127,9 @@ def test_losses_and_gradients_of_two_are_those_of_one(runs, case):
                     other[name], value, rtol=1e-6, atol=1e-9, msg=name
                 )
     adapter = 'distiller.hint.adapter.weight'
-    assert (adapter in one[1][0]) == det
+    assert (adapter in one[1][0]) == ('hint' in parts)
+    if 'relation' in parts:
+        assert all(step['loss_kd_relation'] > 1e-3 for step in one[0])
     for step in one[1]:
         assert sum(g.any() for g in step.values()) > len(step) / 2
 

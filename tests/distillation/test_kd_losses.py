@@ -458,7 +458,7 @@ def test_a_turned_student_has_the_relations_of_its_teacher():
     student = (teacher @ turn).detach().requires_grad_()
     value = RelationLoss()(student, teacher)
     value.backward()
-    assert float(value) == pytest.approx(0, abs=1e-12)
+    assert value.item() == pytest.approx(0, abs=1e-12)
     assert student.grad.abs().max() < 1e-12
     assert EmbeddingLoss()(student, teacher) > 0.1
     # and those of people in another order are others
@@ -482,7 +482,7 @@ def test_nobody_and_somebody_alone_have_no_relation(rows):
     student = unit(rows, 4).requires_grad_()
     value = RelationLoss()(student, unit(rows, 3, seed=1))
     value.backward()
-    assert float(value) == pytest.approx(0, abs=1e-12)
+    assert value.item() == pytest.approx(0, abs=1e-12)
     assert student.grad.abs().sum() < 1e-12
     if not rows:
         value = EmbeddingLoss()(student, unit(0, 4))
