@@ -36,15 +36,18 @@ STEPS = (
     ),
 )
 LOGGED = {'acc', 'kd_rpn_active', 'kd_rcn_active', 'kd_adapter_norm'}
+# losses of each part
 DETECTOR = {'hint': 1, 'rpn': 2, 'rcn': 2}
-# parts that are taught with their number of losses, whether the table is
-# frozen
+EMBEDDINGS = {'embedding': 1, 'relation': 1}
+# what is taught, whether the table is frozen
 CASES = {
     'KD_det': (DETECTOR, False),
     'KD_reid': ({}, True),
     'both': (DETECTOR, True),
-    'embeddings': ({'embedding': 1, 'relation': 1}, True),
+    'embeddings': (EMBEDDINGS, True),
 }
+# the embeddings of random networks are so much alike
+RELATION = {'loss_weight': 1000.0}
 OIM = 'roi_head.oim_head.loss_oim'
 
 
@@ -58,11 +61,19 @@ def run_cases(rank, world_size, distiller):
         case: run_share(
             rank,
             world_size,
-            {**distiller, 'parts': [*parts]} if parts else None,
+            with_parts(distiller, parts),
             reid,
         )
         for case, (parts, reid) in CASES.items()
     }
+
+
+def with_parts(distiller, parts):
+    """The distiller's config for these parts, None for none."""
+    if not parts:
+        return None
+    options = {'relation': RELATION} if 'relation' in parts else {}
+    return {**distiller, 'parts': [*parts], **options}
 
 
 def run_share(rank, world_size, distiller, reid):
@@ -129,7 +140,9 @@ def test_losses_and_gradients_of_two_are_those_of_one(runs, case):
     adapter = 'distiller.hint.adapter.weight'
     assert (adapter in one[1][0]) == ('hint' in parts)
     if 'relation' in parts:
-        assert all(step['loss_kd_relation'] > 1e-3 for step in one[0])
+        relations = [step['loss_kd_relation'].item() for step in one[0]]
+        print(relations)
+        assert min(relations) > 1e-2
     for step in one[1]:
         assert sum(g.any() for g in step.values()) > len(step) / 2
 
