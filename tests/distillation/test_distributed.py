@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmps.distillation import EmbeddingLoss, RelationLoss
 from mmps.structures import UNLABELED
 from tests.distillation.networks import (
     PEOPLE,
@@ -46,8 +47,10 @@ CASES = {
     'both': (DETECTOR, True),
     'embeddings': (EMBEDDINGS, True),
 }
-# the embeddings of random networks are so much alike
-RELATION = {'loss_weight': 1000.0}
+# the embeddings of these random networks are much alike
+RELATION = {'loss_weight': 1e7}
+# how many people the first and the second process see
+PEOPLE_OF_TWO = ((7, 2), (3, 3), (1, 0), (0, 4), (1, 1), (0, 0))
 OIM = 'roi_head.oim_head.loss_oim'
 
 
@@ -140,9 +143,7 @@ def test_losses_and_gradients_of_two_are_those_of_one(runs, case):
     adapter = 'distiller.hint.adapter.weight'
     assert (adapter in one[1][0]) == ('hint' in parts)
     if 'relation' in parts:
-        relations = [step['loss_kd_relation'].item() for step in one[0]]
-        print(relations)
-        assert min(relations) > 1e-2
+        assert min(step['loss_kd_relation'] for step in one[0]) > 1e-2
     for step in one[1]:
         assert sum(g.any() for g in step.values()) > len(step) / 2
 
@@ -168,3 +169,42 @@ def test_the_frozen_table_stays_and_the_queues_agree(runs, case):
             atol=1e-9,
         )
     assert states[0][f'{OIM}.queue'].any(dim=1).sum() >= 4
+
+
+def run_terms(rank, world_size, loss):
+    """Value and gradient of a term on this process's embeddings."""
+    generator, found = torch.Generator().manual_seed(3), []
+    for counts in PEOPLE_OF_TWO:
+        student, teacher = (
+            F.normalize(x, dim=1)
+            for x in torch.randn(
+                2, sum(counts), 4, generator=generator, dtype=torch.float64
+            )
+        )
+        if world_size > 1:
+            student, teacher = (
+                x.split(counts)[rank] for x in (student, teacher)
+            )
+        student = student.clone().requires_grad_()
+        value = loss(loss_weight=0.7)(student, teacher)
+        value.backward()
+        found.append((value.detach(), student.grad))
+    return found
+
+
+@pytest.mark.parametrize('loss', [EmbeddingLoss, RelationLoss])
+def test_terms_of_two_processes_are_those_of_one(loss, tmp_path):
+    one = run_terms(0, 1, loss)
+    two = run_ranks(2, tmp_path, run_terms, 2, loss)
+    for people, (value, grad), *shares in zip(
+        PEOPLE_OF_TWO, one, *two, strict=True
+    ):
+        assert [len(of_rank) for _, of_rank in shares] == list(people)
+        mean = torch.stack([of_rank for of_rank, _ in shares]).mean()
+        torch.testing.assert_close(mean, value, rtol=0, atol=1e-12)
+        # as DistributedDataParallel averages the gradients
+        grads = torch.cat([of_rank for _, of_rank in shares]) / 2
+        torch.testing.assert_close(grads, grad, rtol=0, atol=1e-12)
+        if sum(people) > 1:
+            assert value > 1e-2
+            assert grad.abs().amax(dim=1).min() > 1e-3
