@@ -4,8 +4,8 @@ Symbols used in this file:
     N   sampled boxes (anchors or RoIs) of the mini-batch
     K   classes: person and background
     B, C, H, W  a feature map
-    P   sampled RoIs of the mini-batch that show a person
-    M   the same of all processes
+    n   sampled RoIs of the mini-batch that show a person
+    m   the same of all processes
     D   size of an embedding; D_t that of the teacher's
 
 Sources: [S] Munjal, Galasso and Amin, "Knowledge Distillation for End-to-End
@@ -98,11 +98,12 @@ def relation_loss(similarities: Tensor, of_teacher: Tensor) -> Tensor:
     as those of RoIs on one person nearly are, and because [R]'s division by
     the mean distance makes up for different lengths, which unit vectors do
     not have; in a fresh network, whose embeddings all point the same way, it
-    would blow up noise. [J] compares the cosines too, by squares.
+    would blow up noise. The program of [J] compares the cosines too, by
+    squares.
 
     Args:
-        similarities: (P, M) cosines between embeddings of the student.
-        of_teacher: (P, M) of the same pairs; gets no gradient.
+        similarities: (n, m) cosines between embeddings of the student.
+        of_teacher: (n, m) of the same pairs; gets no gradient.
 
     Returns:
         Scalar.
@@ -325,8 +326,8 @@ class EmbeddingLoss(nn.Module):
         """Return the weighted loss.
 
         Args:
-            student: (P, D), rows of unit length.
-            teacher: (P, D), likewise, of the same RoIs; gets no gradient.
+            student: (n, D), rows of unit length.
+            teacher: (n, D), likewise, of the same RoIs; gets no gradient.
 
         Returns:
             Scalar in [0, 2] times the weight, with several processes in the
@@ -343,8 +344,8 @@ class RelationLoss(nn.Module):
     """Mean of ``relation_loss`` over all pairs of RoIs that show a person.
 
     Who looks like whom is to be as for the teacher, whatever the size of its
-    embeddings. A mean over the M (M - 1) pairs is this project's choice; [R]
-    and [J] print sums.
+    embeddings. A mean over the m (m - 1) pairs is this project's choice; [R]
+    prints a sum, the program of [J] takes one.
 
     With several processes the pairs are those of all their RoIs, gathered as
     for the OIM loss: a process often has one image or two, whose RoIs lie on
@@ -363,8 +364,8 @@ class RelationLoss(nn.Module):
         """Return the weighted loss.
 
         Args:
-            student: (P, D), rows of unit length.
-            teacher: (P, D_t), likewise, of the same RoIs; gets no gradient.
+            student: (n, D), rows of unit length.
+            teacher: (n, D_t), likewise, of the same RoIs; gets no gradient.
 
         Returns:
             Scalar; 0 with a valid gradient for no pair. With several

@@ -3,7 +3,7 @@
 Symbols used in this file:
     N   sampled anchors of the mini-batch
     R   sampled RoIs of the mini-batch
-    P   those of them that show a person
+    n   those of them that show a person
     D   size of an embedding of the teacher
 """
 
@@ -35,7 +35,7 @@ class Taught:
         feats: (B, C, H, W) its C4 map.
         rpn: (N, 1) logits and (N, 4) deltas of the student's anchors.
         rcn: (R, 2) logits and (R, 4) deltas of the student's RoIs.
-        embeddings: (P, D) of the RoIs that show a person, rows of unit
+        embeddings: (n, D) of the RoIs that show a person, rows of unit
             length.
     """
 
