@@ -1,23 +1,32 @@
-"""The three losses of KD_det.
+"""The three losses of KD_det, and two on embeddings.
 
 Symbols used in this file:
     N   sampled boxes (anchors or RoIs) of the mini-batch
     K   classes: person and background
     B, C, H, W  a feature map
+    n   sampled RoIs of the mini-batch that show a person
+    m   the same of all processes
+    D   size of an embedding; D_t that of the teacher's
 
 Sources: [S] Munjal, Galasso and Amin, "Knowledge Distillation for End-to-End
 Person Search", BMVC 2019, section 4.1. [C] Chen et al., "Learning Efficient
-Object Detection Models with Knowledge Distillation", NeurIPS 2017.
+Object Detection Models with Knowledge Distillation", NeurIPS 2017. [R] Park
+et al., "Relational Knowledge Distillation", CVPR 2019, section 3.2. [J] Jia
+et al., "Disaggregation Distillation for Person Search", IEEE Transactions on
+Multimedia, 2025.
 
 All arithmetic is in float32 (or float64), also in autocast.
 """
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
+from mmps.models.oim_loss import gather_rows
 from mmps.models.sampled_boxes import mean_over_ranks
 
 
@@ -74,6 +83,32 @@ def bounded_box_loss(
     bound = (teacher.detach() - target).square().sum(dim=1)
     active = error.detach() + margin > bound
     return torch.where(active, error, torch.zeros_like(error)), active
+
+
+def relation_loss(similarities: Tensor, of_teacher: Tensor) -> Tensor:
+    """Huber distance of similarities to the teacher's, summed over pairs.
+
+        sum_ij l(s_i . s_j - t_i . t_j),  l(d) = d^2 / 2  where  |d| <= 1,
+                                                 |d| - 1/2  elsewhere
+
+    This is [R] eq. 4 with pairs, the Huber loss that [R] takes for pairs and
+    the cosine as potential. For unit vectors the cosine says the same as the
+    distance of [R], since |s_i - s_j|^2 = 2 - 2 s_i . s_j. It is taken in its
+    place because the distance has no gradient where two embeddings are equal,
+    as those of RoIs on one person nearly are, and because [R]'s division by
+    the mean distance makes up for different lengths, which unit vectors do
+    not have; in a fresh network, whose embeddings all point the same way, it
+    would blow up noise. The program of [J] compares the cosines too, by
+    squares.
+
+    Args:
+        similarities: (n, m) cosines between embeddings of the student.
+        of_teacher: (n, m) of the same pairs; gets no gradient.
+
+    Returns:
+        Scalar.
+    """
+    return F.huber_loss(similarities, of_teacher.detach(), reduction='sum')
 
 
 def cells_of_images(
@@ -271,6 +306,89 @@ class HintLoss(nn.Module):
             cells = mean_over_ranks(int(inside.sum()), adapted.device)
             loss = loss * (inside.numel() / cells)
         return self.loss_weight * loss
+
+
+class EmbeddingLoss(nn.Module):
+    """Mean of 1 - cos(student, teacher) over RoIs that show a person.
+
+    The student's embeddings are to be those of the teacher, which must have
+    their size. With several processes the mean is over the RoIs of all.
+
+    Args:
+        loss_weight: Factor on the returned value; 1 is this project's choice.
+    """
+
+    def __init__(self, *, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Return the weighted loss.
+
+        Args:
+            student: (n, D), rows of unit length.
+            teacher: (n, D), likewise, of the same RoIs; gets no gradient.
+
+        Returns:
+            Scalar in [0, 2] times the weight, with several processes in the
+            mean over them; 0 with a valid gradient for no RoI.
+        """
+        student, teacher = _precise(student), _precise(teacher.detach())
+        loss = (1 - (student * teacher).sum(dim=1)).sum()
+        # below 1 where few processes have seen anyone
+        count = mean_over_ranks(len(student), student.device) or 1
+        return self.loss_weight * loss / count
+
+
+class RelationLoss(nn.Module):
+    """Mean of ``relation_loss`` over all pairs of RoIs that show a person.
+
+    Who looks like whom is to be as for the teacher, whatever the size of its
+    embeddings. A mean over the m (m - 1) pairs is this project's choice; [R]
+    prints a sum, the program of [J] takes one.
+
+    With several processes the pairs are those of all their RoIs, gathered as
+    for the OIM loss: a process often has one image or two, whose RoIs lie on
+    few people, and the pairs that tell people apart are those with other
+    images. N processes with b images each equal one process with N * b.
+
+    Args:
+        loss_weight: Factor on the returned value; 1 is this project's choice.
+    """
+
+    def __init__(self, *, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Return the weighted loss.
+
+        Args:
+            student: (n, D), rows of unit length.
+            teacher: (n, D_t), likewise, of the same RoIs; gets no gradient.
+
+        Returns:
+            Scalar; 0 with a valid gradient for no pair. With several
+            processes the share of this one: its pairs are those of its own
+            RoIs with everyone's.
+        """
+        student, teacher = _precise(student), _precise(teacher.detach())
+        with torch.autocast(student.device.type, enabled=False):
+            both = torch.cat([student.detach(), teacher], dim=1)
+            both, _ = gather_rows(both, np.zeros(len(both), dtype=np.int64))
+            everyone, of_teacher = both.split(
+                [student.shape[1], teacher.shape[1]], dim=1
+            )
+            # an RoI with itself agrees, and adds nothing
+            loss = relation_loss(
+                student @ everyone.t(), teacher @ of_teacher.t()
+            )
+        # Of each pair the first RoI has its gradient here and the second
+        # none, which has its own where it is the first, here or elsewhere.
+        # As both orders are alike, this is half of the gradient.
+        loss = 2 * loss - loss.detach()
+        pairs = len(everyone) * (len(everyone) - 1)
+        return self.loss_weight * loss * (get_world_size() / max(pairs, 1))
 
 
 class Adapter(nn.Conv2d):

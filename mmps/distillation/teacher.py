@@ -3,6 +3,8 @@
 Symbols used in this file:
     N   sampled anchors of the mini-batch
     R   sampled RoIs of the mini-batch
+    n   those of them that show a person
+    D   size of an embedding of the teacher
 """
 
 from dataclasses import dataclass
@@ -33,11 +35,14 @@ class Taught:
         feats: (B, C, H, W) its C4 map.
         rpn: (N, 1) logits and (N, 4) deltas of the student's anchors.
         rcn: (R, 2) logits and (R, 4) deltas of the student's RoIs.
+        embeddings: (n, D) of the RoIs that show a person, rows of unit
+            length.
     """
 
     feats: Tensor
     rpn: tuple[Tensor, Tensor] | None
     rcn: tuple[Tensor, Tensor] | None
+    embeddings: Tensor | None
 
 
 class Teacher:
@@ -85,6 +90,8 @@ class Teacher:
         batch_inputs: Tensor,
         anchors: Tensor | None = None,
         rois: Tensor | None = None,
+        people: Tensor | None = None,
+        score: bool = True,
     ) -> Taught:
         """Run once on a mini-batch; its own proposals are never made.
 
@@ -92,20 +99,32 @@ class Teacher:
             batch_inputs: (B, 3, H, W), the very tensor of the student.
             anchors: (N,) long; ``SampledBoxes.where`` of the RPN.
             rois: (R, 5) in input pixels.
+            people: (R,) bool; which RoIs are embedded. For a teacher with a
+                re-identification branch.
+            score: Whether the RoIs are scored; otherwise those that are not
+                embedded are not even pooled.
         """
         model = self.model
         feats = model.extract_feat(batch_inputs)
-        rpn = rcn = None
+        rpn = rcn = embeddings = None
         if anchors is not None:
             logits, deltas = (outputs[0] for outputs in model.rpn_head(feats))
             rpn = (
                 per_anchor(logits, model.rpn_head.cls_out_channels)[anchors],
                 per_anchor(deltas, 4)[anchors],
             )
-        if rois is not None:
-            head = model.roi_head
-            rcn = head.box_branch(head.pool(feats, rois))
-        return Taught(feats[0], rpn, rcn)
+        head, pooled = model.roi_head, None
+        if rois is not None and score:
+            pooled = head.pool(feats, rois)
+            rcn = head.box_branch(pooled)
+        if people is not None:
+            vectors = head.reid_vectors(
+                feats,
+                rois[people],
+                None if pooled is None else pooled[people],
+            )
+            embeddings = head.oim_head(vectors)
+        return Taught(feats[0], rpn, rcn, embeddings)
 
 
 def teacher_config(teacher: str | ConfigType) -> ConfigType:
@@ -188,6 +207,46 @@ def check_pair(student: nn.Module, teacher: nn.Module) -> None:
             'student, because they differ in\n  '
             + '\n  '.join(differing)
             + '\nTrain a teacher with the settings of the student'
+        )
+
+
+def check_embeddings(
+    student: nn.Module, teacher: nn.Module, same_size: bool
+) -> None:
+    """See that a student embeds people as its teacher does.
+
+    Args:
+        student: Its RoI head should have an ``oim_head``.
+        teacher: Has one.
+        same_size: Whether the embeddings must be of one size.
+
+    Raises:
+        ValueError: The student does not embed, or embeds other boxes than
+            those that it is told of, or the sizes differ.
+    """
+    if student.roi_head.oim_head is None:
+        raise ValueError(
+            'model.roi_head has no oim_head: a student that is a detector '
+            "alone has no embeddings to teach. Leave 'embedding' and "
+            "'relation' out of model.distiller.parts"
+        )
+    if not student.roi_head.embeds_sampled_rois:
+        raise ValueError(
+            f'a {type(student.roi_head).__name__} embeds other boxes than '
+            'those that its detector is trained on, so that no teacher can '
+            "embed the same ones: leave 'embedding' and 'relation' out of "
+            'model.distiller.parts'
+        )
+    ours, theirs = (
+        model.roi_head.oim_head.loss_oim.table.shape[1]
+        for model in (student, teacher)
+    )
+    if same_size and ours != theirs:
+        raise ValueError(
+            f'the embeddings of the student have {ours} values, those of the '
+            f"teacher {theirs}: for the part 'embedding', set "
+            'model.roi_head.oim_head.feat_dim to that of the teacher, or use '
+            "'relation', which compares any sizes"
         )
 
 

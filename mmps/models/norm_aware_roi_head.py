@@ -5,6 +5,8 @@ Symbols used in this file:
     C4, C5  channels of an RoI before and after conv5
 """
 
+from dataclasses import replace
+
 from mmdet.models.task_modules import SamplingResult
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
@@ -54,4 +56,4 @@ class NormAwareRoIHead(PersonSearchRoIHead):
         losses['loss_oim'] = self.oim_head.loss_oim(
             embeddings, ids, overlaps_of(sampled)
         )
-        return losses, boxes
+        return losses, replace(boxes, embeddings=embeddings)

@@ -79,9 +79,9 @@ class OIMHead(BaseModule):
             x = self.norm(x, ids) if by_identity else self.norm(x)
             return F.normalize(x, dim=1)
 
-    def loss(
+    def loss_and_embeddings(
         self, pooled: Tensor, ids: Tensor, overlaps: Tensor | None = None
-    ) -> dict[str, Tensor]:
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """OIM loss of sampled RoIs.
 
         Args:
@@ -91,7 +91,9 @@ class OIMHead(BaseModule):
                 needs them.
 
         Returns:
-            ``loss_oim``, a scalar.
+            ``loss_oim``, a scalar; and the (R, D) embeddings that it is taken
+            on.
         """
         embeddings = self(pooled, ids)
-        return dict(loss_oim=self.loss_oim(embeddings, ids, overlaps))
+        loss = self.loss_oim(embeddings, ids, overlaps)
+        return dict(loss_oim=loss), embeddings

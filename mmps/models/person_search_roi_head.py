@@ -7,6 +7,8 @@ Symbols used in this file:
     M   detections of one image
 """
 
+from dataclasses import replace
+
 import torch
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.models.task_modules import SamplingResult
@@ -43,6 +45,9 @@ class PersonSearchRoIHead(StandardRoIHead):
         train_cfg: Assigner and sampler.
         test_cfg: Test options, above.
     """
+
+    #: Whether its losses embed the very RoIs that the detector is trained on.
+    embeds_sampled_rois = True
 
     def __init__(
         self,
@@ -90,13 +95,23 @@ class PersonSearchRoIHead(StandardRoIHead):
         """(R, C) vectors to (R, 2) logits and (R, 4) deltas."""
         return self.bbox_head(pooled)
 
-    def reid_vectors(self, feats: tuple[Tensor], rois: Tensor) -> Tensor:
-        """What is embedded of boxes, (R, 5) in input pixels, that are given.
+    def reid_vectors(
+        self,
+        feats: tuple[Tensor],
+        rois: Tensor,
+        pooled: Tensor | None = None,
+    ) -> Tensor:
+        """What ``oim_head`` takes of boxes.
+
+        Args:
+            feats: One map (B, C4, H, W).
+            rois: (R, 5) in input pixels.
+            pooled: (R, C) what ``pool`` gives of them, if that is known.
 
         Returns:
             (R, C).
         """
-        return self.pool(feats, rois)
+        return self.pool(feats, rois) if pooled is None else pooled
 
     def loss(
         self,
@@ -144,8 +159,11 @@ class PersonSearchRoIHead(StandardRoIHead):
         )
         if self.oim_head is not None:
             ids = self.identities(sampled, batch_data_samples)
-            overlaps = overlaps_of(sampled)
-            losses.update(self.oim_head.loss(pooled, ids, overlaps))
+            reid, embeddings = self.oim_head.loss_and_embeddings(
+                pooled, ids, overlaps_of(sampled)
+            )
+            losses.update(reid)
+            boxes = replace(boxes, embeddings=embeddings)
         return losses, boxes
 
     def detection_losses(

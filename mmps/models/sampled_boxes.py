@@ -25,6 +25,8 @@ class SampledBoxes:
         count: Divides sums over boxes: N, where mmdet counts one positive
             and one negative anchor of an image that has none; with several
             processes their mean.
+        embeddings: (N, D) of RoIs, rows of unit length, with gradients; None
+            for anchors and without a re-identification branch.
     """
 
     logits: Tensor
@@ -33,6 +35,7 @@ class SampledBoxes:
     positive: Tensor
     where: Tensor
     count: float
+    embeddings: Tensor | None = None
 
 
 def mean_over_ranks(count: int, device: torch.device) -> float:

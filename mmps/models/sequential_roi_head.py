@@ -49,6 +49,8 @@ class SequentialRoIHead(PersonSearchRoIHead):
         kwargs: Of ``PersonSearchRoIHead``.
     """
 
+    embeds_sampled_rois = False
+
     def __init__(
         self,
         *,
@@ -72,8 +74,22 @@ class SequentialRoIHead(PersonSearchRoIHead):
                     f'{" or ".join(map(repr, wanted))}, got {value!r}'
                 )
 
-    def reid_vectors(self, feats: tuple[Tensor], rois: Tensor) -> Tensor:
-        """(S, 5) boxes in input pixels to (S, C4 + C5) vectors."""
+    def reid_vectors(
+        self,
+        feats: tuple[Tensor],
+        rois: Tensor,
+        pooled: Tensor | None = None,
+    ) -> Tensor:
+        """What ``oim_head`` takes of boxes.
+
+        Args:
+            feats: One map (B, C4, H, W).
+            rois: (S, 5) in input pixels.
+            pooled: Of the first head, of no use here.
+
+        Returns:
+            (S, C4 + C5).
+        """
         regions = self.bbox_roi_extractor(feats, rois)
         return vectors_of(regions, self.over_cells(self.reid_stage(regions)))
 

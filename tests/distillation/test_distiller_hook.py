@@ -211,6 +211,30 @@ def test_the_same_teacher_in_another_file_is_the_same(tmp_path):
     resumed(make_student(distiller, load=False), checkpoint)
 
 
+def test_a_teacher_with_other_embeddings_is_another_teacher(tmp_path):
+    distiller = distiller_config(
+        tmp_path, network_config(oim=True), parts=['embedding', 'relation']
+    )
+    checkpoint = checkpoint_of(make_student(distiller, oim=True))
+    assert checkpoint['distiller'].keys() == {'teacher'}
+    weights = load(distiller['checkpoint'])['state_dict']
+    for key, same_teacher in (
+        ('roi_head.oim_head.loss_oim.table', True),
+        ('roi_head.oim_head.fc.weight', False),
+    ):
+        changed = {**weights, key: weights[key] + 0.1}
+        path = tmp_path / f'{key}.pth'
+        torch.save({'state_dict': changed}, path)
+        student = make_student(
+            {**distiller, 'checkpoint': str(path)}, oim=True, load=False
+        )
+        if same_teacher:
+            resumed(student, checkpoint)
+            continue
+        with pytest.raises(CheckpointError, match='is not the teacher'):
+            resumed(student, checkpoint)
+
+
 @pytest.mark.parametrize('entry', ['older', 'none'])
 def test_a_checkpoint_that_does_not_tell_its_teacher_warns(
     entry, tmp_path, monkeypatch

@@ -4,11 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmps.distillation import EmbeddingLoss, RelationLoss
 from mmps.structures import UNLABELED
 from tests.distillation.networks import (
     PEOPLE,
     distiller_config,
     make_student,
+    network_config,
 )
 from tests.models.build import batch, scene
 from tests.ranks import run_ranks
@@ -35,12 +37,20 @@ STEPS = (
     ),
 )
 LOGGED = {'acc', 'kd_rpn_active', 'kd_rcn_active', 'kd_adapter_norm'}
-# whether the detector is taught, whether the table is frozen
+# losses of each part
+DETECTOR = {'hint': 1, 'rpn': 2, 'rcn': 2}
+EMBEDDINGS = {'embedding': 1, 'relation': 1}
+# what is taught, whether the table is frozen
 CASES = {
-    'KD_det': (True, False),
-    'KD_reid': (False, True),
-    'both': (True, True),
+    'KD_det': (DETECTOR, False),
+    'KD_reid': ({}, True),
+    'both': (DETECTOR, True),
+    'embeddings': (EMBEDDINGS, True),
 }
+# the embeddings of these random networks are much alike
+RELATION = {'loss_weight': 1e7}
+# how many people the first and the second process see
+PEOPLE_OF_TWO = ((7, 2), (3, 3), (1, 0), (0, 4), (1, 1), (0, 0))
 OIM = 'roi_head.oim_head.loss_oim'
 
 
@@ -51,9 +61,22 @@ def frozen_table():
 
 def run_cases(rank, world_size, distiller):
     return {
-        case: run_share(rank, world_size, distiller if det else None, reid)
-        for case, (det, reid) in CASES.items()
+        case: run_share(
+            rank,
+            world_size,
+            with_parts(distiller, parts),
+            reid,
+        )
+        for case, (parts, reid) in CASES.items()
     }
+
+
+def with_parts(distiller, parts):
+    """The distiller's config for these parts, None for none."""
+    if not parts:
+        return None
+    options = {'relation': RELATION} if 'relation' in parts else {}
+    return {**distiller, 'parts': [*parts], **options}
 
 
 def run_share(rank, world_size, distiller, reid):
@@ -94,7 +117,8 @@ def run_share(rank, world_size, distiller, reid):
 def runs(tmp_path_factory):
     """What one process has, then what each of two has."""
     folder = tmp_path_factory.mktemp('ranks')
-    distiller = distiller_config(tmp_path_factory.mktemp('teacher'))
+    teacher = network_config(oim=True)
+    distiller = distiller_config(tmp_path_factory.mktemp('teacher'), teacher)
     one = run_cases(0, 1, distiller)
     return [one, *run_ranks(2, folder, run_cases, 2, distiller)]
 
@@ -103,8 +127,8 @@ def runs(tmp_path_factory):
 @pytest.mark.parametrize('case', CASES)
 def test_losses_and_gradients_of_two_are_those_of_one(runs, case):
     one, *two = (run[case] for run in runs)
-    det, reid = CASES[case]
-    expected = 4 + reid + 5 * det
+    parts, reid = CASES[case]
+    expected = 4 + reid + sum(parts.values())
     assert [len(step) for step in one[0]] == [expected] * len(STEPS)
     for got in two:
         for step, other in zip(
@@ -117,7 +141,9 @@ def test_losses_and_gradients_of_two_are_those_of_one(runs, case):
                     other[name], value, rtol=1e-6, atol=1e-9, msg=name
                 )
     adapter = 'distiller.hint.adapter.weight'
-    assert (adapter in one[1][0]) == det
+    assert (adapter in one[1][0]) == ('hint' in parts)
+    if 'relation' in parts:
+        assert min(step['loss_kd_relation'] for step in one[0]) > 1e-2
     for step in one[1]:
         assert sum(g.any() for g in step.values()) > len(step) / 2
 
@@ -143,3 +169,42 @@ def test_the_frozen_table_stays_and_the_queues_agree(runs, case):
             atol=1e-9,
         )
     assert states[0][f'{OIM}.queue'].any(dim=1).sum() >= 4
+
+
+def run_terms(rank, world_size, loss):
+    """Value and gradient of a term on this process's embeddings."""
+    generator, found = torch.Generator().manual_seed(3), []
+    for counts in PEOPLE_OF_TWO:
+        student, teacher = (
+            F.normalize(x, dim=1)
+            for x in torch.randn(
+                2, sum(counts), 4, generator=generator, dtype=torch.float64
+            )
+        )
+        if world_size > 1:
+            student, teacher = (
+                x.split(counts)[rank] for x in (student, teacher)
+            )
+        student = student.clone().requires_grad_()
+        value = loss(loss_weight=0.7)(student, teacher)
+        value.backward()
+        found.append((value.detach(), student.grad))
+    return found
+
+
+@pytest.mark.parametrize('loss', [EmbeddingLoss, RelationLoss])
+def test_terms_of_two_processes_are_those_of_one(loss, tmp_path):
+    one = run_terms(0, 1, loss)
+    two = run_ranks(2, tmp_path, run_terms, 2, loss)
+    for people, (value, grad), *shares in zip(
+        PEOPLE_OF_TWO, one, *two, strict=True
+    ):
+        assert [len(of_rank) for _, of_rank in shares] == list(people)
+        mean = torch.stack([of_rank for of_rank, _ in shares]).mean()
+        torch.testing.assert_close(mean, value, rtol=0, atol=1e-12)
+        # as DistributedDataParallel averages the gradients
+        grads = torch.cat([of_rank for _, of_rank in shares]) / 2
+        torch.testing.assert_close(grads, grad, rtol=0, atol=1e-12)
+        if sum(people) > 1:
+            assert value > 1e-2
+            assert grad.abs().amax(dim=1).min() > 1e-3

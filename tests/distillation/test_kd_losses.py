@@ -5,8 +5,15 @@ import pytest
 import torch
 from mmdet.models.task_modules import AnchorGenerator
 from torch.autograd import gradcheck
+from torch.nn.functional import normalize
 
-from mmps.distillation import BoundedBoxLoss, HintLoss, SoftCrossEntropyLoss
+from mmps.distillation import (
+    BoundedBoxLoss,
+    EmbeddingLoss,
+    HintLoss,
+    RelationLoss,
+    SoftCrossEntropyLoss,
+)
 from mmps.distillation.kd_losses import (
     bounded_box_loss,
     cells_of_images,
@@ -396,3 +403,108 @@ def test_the_adapter_is_trained_but_neither_saved_nor_loaded():
     missing, unexpected = hint.load_state_dict({})
     assert (missing, unexpected) == ([], [])
     assert torch.equal(hint.adapter.weight, before)
+
+
+def unit(rows, size, seed=0):
+    return normalize(draw(rows, size, seed=seed), dim=1)
+
+
+def embedding_slowly(student, teacher):
+    total = 0.0
+    for ours, theirs in zip(student.tolist(), teacher.tolist(), strict=True):
+        total += 1 - sum(a * b for a, b in zip(ours, theirs, strict=True))
+    return total / len(student)
+
+
+def relation_slowly(student, teacher):
+    """Mean over pairs, and how many lie on each branch of Huber's loss."""
+    values, branches = [], [0, 0]
+    for i in range(len(student)):
+        for j in range(len(student)):
+            if i == j:
+                continue
+            cosines = [
+                sum(a * b for a, b in zip(x[i], x[j], strict=True))
+                for x in (student.tolist(), teacher.tolist())
+            ]
+            apart = abs(cosines[0] - cosines[1])
+            values.append(apart**2 / 2 if apart <= 1 else apart - 1 / 2)
+            branches[apart > 1] += 1
+    return sum(values) / len(values), branches
+
+
+def test_embedding_term_is_the_formula_written_out():
+    student, teacher = unit(7, 5), unit(7, 5, seed=1)
+    value = EmbeddingLoss(loss_weight=0.3)(student, teacher)
+    assert float(value) == pytest.approx(
+        0.3 * embedding_slowly(student, teacher), abs=1e-12
+    )
+    assert EmbeddingLoss()(student, student) == pytest.approx(0, abs=1e-12)
+    assert EmbeddingLoss()(student, -student) == pytest.approx(2)
+
+
+@pytest.mark.parametrize('sizes', [(5, 3), (2, 4), (3, 3)])
+def test_relation_term_is_the_formula_written_out(sizes):
+    student, teacher = (unit(9, size, seed=s) for s, size in enumerate(sizes))
+    expected, branches = relation_slowly(student, teacher)
+    assert min(branches) > 0
+    value = RelationLoss(loss_weight=0.7)(student, teacher)
+    assert float(value) == pytest.approx(0.7 * expected, abs=1e-12)
+
+
+def test_a_turned_student_has_the_relations_of_its_teacher():
+    turn, _ = torch.linalg.qr(draw(4, 4, seed=3))
+    teacher = unit(6, 4).requires_grad_()
+    student = (teacher @ turn).detach().requires_grad_()
+    value = RelationLoss()(student, teacher)
+    value.backward()
+    assert value.item() == pytest.approx(0, abs=1e-12)
+    assert student.grad.abs().max() < 1e-12
+    assert EmbeddingLoss()(student, teacher) > 0.1
+    # and those of people in another order are others
+    assert RelationLoss()(student, teacher.flip(0)) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ('loss', 'size'), [(EmbeddingLoss, 4), (RelationLoss, 3)]
+)
+def test_gradients_of_the_terms_on_embeddings_are_right(loss, size):
+    # also of the weights in front of the embeddings
+    teacher = unit(5, size, seed=1)
+    assert gradcheck(
+        lambda z: loss(loss_weight=0.7)(normalize(z, dim=1), teacher),
+        draw(5, 4).requires_grad_(),
+    )
+
+
+@pytest.mark.parametrize('rows', [0, 1])
+def test_nobody_and_somebody_alone_have_no_relation(rows):
+    student = unit(rows, 4).requires_grad_()
+    value = RelationLoss()(student, unit(rows, 3, seed=1))
+    value.backward()
+    assert value.item() == pytest.approx(0, abs=1e-12)
+    assert student.grad.abs().sum() < 1e-12
+    if not rows:
+        value = EmbeddingLoss()(student, unit(0, 4))
+        value.backward()
+        assert value == 0
+
+
+@pytest.mark.parametrize('loss', [EmbeddingLoss, RelationLoss])
+def test_the_embeddings_of_the_teacher_get_no_gradient(loss):
+    student = unit(5, 4).requires_grad_()
+    teacher = unit(5, 4, seed=1).requires_grad_()
+    loss()(student, teacher).backward()
+    assert student.grad.abs().amax(dim=1).min() > 1e-3
+    assert teacher.grad is None
+
+
+@pytest.mark.parametrize('loss', [EmbeddingLoss, RelationLoss])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_terms_on_embeddings_are_in_float32_in_autocast(loss, dtype):
+    student, teacher = (unit(9, 4, seed=s).to(dtype) for s in range(2))
+    expected = loss()(student.float(), teacher.float())
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        value = loss()(student, teacher)
+    assert value.dtype == torch.float32
+    assert torch.equal(value, expected)

@@ -25,6 +25,8 @@ KEYS = {
     'rcn': {'loss_kd_rcn_cls', 'loss_kd_rcn_bbox', 'kd_rcn_active'},
 }
 PARTS = tuple(KEYS)
+ON_EMBEDDINGS = ['embedding', 'relation']
+LARGER = {'roi_head.oim_head.feat_dim': 12}
 
 
 def make_batch(model, people=SCENES):
@@ -239,6 +241,8 @@ def test_a_part_alone_adds_its_own_losses(part, tmp_path):
         (dict(rcn=dict(temperature=1)), "'soft' and 'box'"),
         (dict(rcn=dict(soft=dict(hard_weight=2))), 'hard_weight'),
         (dict(hint=dict(reduction='max')), 'reduction'),
+        (dict(embedding=dict()), 'distiller.embedding has options'),
+        (dict(relation=dict()), 'distiller.relation has options'),
     ],
 )
 def test_wrong_options_are_named(options, message):
@@ -251,15 +255,16 @@ def test_wrong_options_are_named(options, message):
         )
 
 
-@pytest.mark.parametrize('part', ['hint', 'rpn', 'rcn'])
+@pytest.mark.parametrize('part', [*PARTS, *ON_EMBEDDINGS])
 def test_a_misspelt_option_is_refused(part):
     wrong = dict(wieght=1)
-    options = wrong if part == 'hint' else dict(box=wrong)
+    options = dict(box=wrong) if part in ('rpn', 'rcn') else wrong
     with pytest.raises(TypeError, match='wieght'):
         KnowledgeDistiller(
-            teacher=network_config(),
+            teacher=network_config(oim=True),
             checkpoint='never.pth',
             student_channels=32,
+            parts=[*PARTS, *ON_EMBEDDINGS],
             **{part: options},
         )
 
@@ -448,3 +453,224 @@ def test_mixed_precision_is_finite_and_compares_in_float32(distiller):
                 rtol=1e-5,
                 atol=1e-7,
             )
+
+
+def embedding_distiller(folder, parts, depth=18, changes=None, **options):
+    """Taught by a whole network, whose embeddings may have another size."""
+    teacher = network_config(depth, oim=True, **(changes or {}))
+    return distiller_config(folder, teacher, parts=parts, **options)
+
+
+def on_embeddings_slowly(student, told):
+    """Both terms of a step, of the embeddings of the RoIs one by one."""
+    ((inputs, _, _, _, rois, _),) = told
+    model = student.distiller.teacher.model
+    with torch.no_grad():
+        feats = model.extract_feat(inputs)
+        theirs = model.roi_head.oim_head(
+            model.roi_head.pool(feats, rois.where)
+        )
+    shown = [i for i, shows in enumerate(rois.positive) if shows]
+    assert 4 <= len(shown) < len(rois.where)
+    embedding = relation = 0.0
+    for i in shown:
+        if rois.embeddings.shape == theirs.shape:
+            embedding += 1 - rois.embeddings[i].double() @ theirs[i].double()
+        for j in shown:
+            apart = [
+                x[i].double() @ x[j].double()
+                for x in (rois.embeddings, theirs)
+            ]
+            relation += F.smooth_l1_loss(*apart)
+    pairs = len(shown) * (len(shown) - 1)
+    return embedding / len(shown), relation / pairs
+
+
+@pytest.mark.parametrize('rcn', [True, False])
+def test_terms_on_embeddings_are_those_computed_by_hand(rcn, tmp_path):
+    student = make_student(
+        embedding_distiller(
+            tmp_path,
+            ON_EMBEDDINGS + ['rcn'] * rcn,
+            depth=50,
+            embedding=dict(loss_weight=0.3),
+            relation=dict(loss_weight=0.7),
+        ),
+        oim=True,
+    )
+    told, losses = record(student), step(student)
+    expected = on_embeddings_slowly(student, told)
+    keys = {'loss_kd_embedding', 'loss_kd_relation'}
+    assert set(losses) == STOCK | {'loss_oim'} | keys | (
+        KEYS['rcn'] if rcn else set()
+    )
+    for part, weight, value in zip(
+        ON_EMBEDDINGS, (0.3, 0.7), expected, strict=True
+    ):
+        torch.testing.assert_close(
+            losses[f'loss_kd_{part}'].double(),
+            weight * value,
+            rtol=1e-5,
+            atol=1e-7,
+        )
+        assert value > 1e-3
+
+
+@pytest.mark.parametrize('part', ON_EMBEDDINGS)
+def test_a_switch_adds_one_loss_that_reaches_the_student_alone(part, tmp_path):
+    student = make_student(embedding_distiller(tmp_path, [part]), oim=True)
+    plain = make_student(None, oim=True)
+    plain.load_state_dict(student.state_dict())
+    losses, stock = step(student), step(plain)
+    assert set(losses) - set(stock) == {f'loss_kd_{part}'}
+    for key, value in stock.items():
+        assert torch.equal(losses[key], value), key
+    losses[f'loss_kd_{part}'].backward()
+    assert not list(student.distiller.parameters())
+    reached = {
+        name.split('.')[0] + '.' + name.split('.')[1]
+        for name, parameter in student.named_parameters()
+        if parameter.grad is not None and parameter.grad.any()
+    }
+    assert {'roi_head.oim_head', 'roi_head.shared_head'} <= reached
+    assert 'backbone.conv1' in reached
+    assert not reached & {'roi_head.bbox_head', 'rpn_head.rpn_cls'}
+    teacher = student.distiller.teacher.model
+    assert all(p.grad is None for p in teacher.parameters())
+    # a BatchNorm of the embedding has seen the step once
+    for model in (student, plain):
+        assert model.roi_head.oim_head.norm.num_batches_tracked == 1
+    assert torch.equal(
+        student.roi_head.oim_head.norm.running_mean,
+        plain.roi_head.oim_head.norm.running_mean,
+    )
+
+
+def test_the_embeddings_of_the_step_are_those_of_the_oim_loss(
+    tmp_path, monkeypatch
+):
+    student = make_student(
+        embedding_distiller(tmp_path, ON_EMBEDDINGS), oim=True
+    )
+    head, told = student.roi_head.oim_head, record(student)
+    compared = count_calls(monkeypatch, head.loss_oim, 'forward')
+    embedded = count_calls(monkeypatch, head, 'forward')
+    step(student)
+    assert len(embedded) == 1
+    ((embeddings, *_),) = compared
+    assert told[0][4].embeddings is embeddings
+    assert told[0][3].embeddings is None  # anchors have none
+
+
+@pytest.mark.parametrize('oim', [True, False])
+def test_by_default_nobody_is_embedded_by_the_teacher(
+    oim, tmp_path, monkeypatch
+):
+    student = make_student(
+        distiller_config(tmp_path, network_config(oim=True)), oim=oim
+    )
+    head = student.distiller.teacher.model.roi_head.oim_head
+    embedded = count_calls(monkeypatch, head, 'forward')
+    losses = step(student)
+    assert not embedded
+    assert not {'loss_kd_embedding', 'loss_kd_relation'} & set(losses)
+
+
+@pytest.mark.parametrize('part', ON_EMBEDDINGS)
+def test_a_detector_cannot_teach_embeddings(part):
+    with pytest.raises(ValueError, match='no oim_head') as caught:
+        KnowledgeDistiller(
+            teacher=network_config(),
+            checkpoint='never.pth',
+            student_channels=32,
+            parts=['rpn', part],
+        )
+    message = str(caught.value)
+    assert message.startswith('model.distiller.teacher is a detector')
+    assert f"['{part}'] of model.distiller.parts" in message
+
+
+@pytest.mark.parametrize('part', ON_EMBEDDINGS)
+def test_a_detector_cannot_be_taught_embeddings(part, tmp_path):
+    student = make_student(embedding_distiller(tmp_path, [part]), load=False)
+    with pytest.raises(ValueError, match=r'^model\.roi_head has no oim_head'):
+        student.distiller.load_teacher(student)
+
+
+def test_embeddings_of_another_size_have_relations_only(tmp_path):
+    student = make_student(
+        embedding_distiller(tmp_path, ['embedding'], changes=LARGER),
+        oim=True,
+        load=False,
+    )
+    match = r'student have 8 values, .* 12: .*oim_head\.feat_dim'
+    with pytest.raises(ValueError, match=match):
+        student.distiller.load_teacher(student)
+    student = make_student(
+        embedding_distiller(tmp_path, ['relation'], changes=LARGER), oim=True
+    )
+    told, losses = record(student), step(student)
+    _, expected = on_embeddings_slowly(student, told)
+    assert losses['loss_kd_relation'].item() == pytest.approx(
+        expected.item(), rel=1e-5
+    )
+
+
+def test_images_without_people_have_no_embeddings_to_teach(tmp_path):
+    student = make_student(
+        embedding_distiller(tmp_path, ON_EMBEDDINGS), oim=True
+    )
+    losses = step(student, make_batch(student, [([],), ([],)]))
+    assert losses['loss_kd_embedding'] == losses['loss_kd_relation'] == 0
+    total, _ = student.parse_losses(losses)
+    total.backward()
+    assert total.isfinite()
+
+
+def test_embeddings_are_compared_in_float32_in_mixed_precision(tmp_path):
+    student = make_student(
+        embedding_distiller(tmp_path, ON_EMBEDDINGS), oim=True
+    )
+    told = record(student)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = step(student)
+        assert told[0][2][0].dtype == torch.bfloat16
+        expected = on_embeddings_slowly(student, told)
+    for part, value in zip(ON_EMBEDDINGS, expected, strict=True):
+        assert losses[f'loss_kd_{part}'].dtype == torch.float32
+        torch.testing.assert_close(
+            losses[f'loss_kd_{part}'].double(), value, rtol=1e-4, atol=1e-6
+        )
+
+
+def terms_of_a_training(folder, weight):
+    """The two terms, unweighted, at each step of a short training."""
+    options = {part: dict(loss_weight=weight) for part in ON_EMBEDDINGS}
+    student = make_student(
+        embedding_distiller(folder, ON_EMBEDDINGS, **options), oim=True
+    )
+    optim = build_optim_wrapper(
+        student, dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
+    )
+    scenes = [scene(*args, seed=s) for s, args in enumerate(SCENES)]
+    logs = []
+    for _ in range(12):
+        torch.manual_seed(5)
+        images, samples = zip(*copy.deepcopy(scenes), strict=True)
+        data = dict(inputs=list(images), data_samples=list(samples))
+        logs.append(student.train_step(data, optim))
+    return {
+        part: [log[f'loss_kd_{part}'].item() / weight for log in logs]
+        for part in ON_EMBEDDINGS
+    }
+
+
+@pytest.mark.slow
+def test_a_short_training_lowers_the_terms_on_embeddings(tmp_path):
+    taught = terms_of_a_training(tmp_path, 5.0)
+    left = terms_of_a_training(tmp_path, 1e-6)
+    for part in ON_EMBEDDINGS:
+        values, others = taught[part], left[part]
+        assert values[0] == pytest.approx(others[0], rel=1e-4)
+        assert sum(values[-3:]) < 0.5 * sum(values[:3])
+        assert sum(values[-3:]) < 0.5 * sum(others[-3:])

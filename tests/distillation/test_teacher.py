@@ -8,7 +8,12 @@ from mmengine.config import Config
 
 from mmps.checkpoints import CheckpointError
 from mmps.distillation import Teacher
-from mmps.distillation.teacher import check_pair, load_teacher, teacher_config
+from mmps.distillation.teacher import (
+    check_embeddings,
+    check_pair,
+    load_teacher,
+    teacher_config,
+)
 from mmps.errors import InputError
 from mmps.zoo.publish import released_state, write_weights
 from tests.distillation.networks import (
@@ -16,6 +21,7 @@ from tests.distillation.networks import (
     network_config,
     save_teacher,
 )
+from tests.models.build import build, model_config
 from tests.zoo import small as zoo
 
 ROIS = torch.tensor(
@@ -64,6 +70,30 @@ def test_answers_are_those_of_its_heads_at_the_given_places(depth):
     assert not any(answer.requires_grad for answer in answers)
 
 
+@pytest.mark.parametrize('name', ['oim', 'nae', 'seqnet', 'oimnetpp'])
+def test_every_network_of_the_zoo_can_teach(name):
+    """What it says of boxes, and its embeddings of them."""
+    model = build(model_config(f'{name}/{name}_r18_synth'))
+    teacher, inputs = Teacher(model), images()
+    people = torch.tensor([True, False, True])
+    told = teacher(inputs, None, ROIS, people)
+    head, feats = model.roi_head, model.extract_feat(inputs)
+    for answer, expected in zip(
+        told.rcn, head.box_branch(head.pool(feats, ROIS)), strict=True
+    ):
+        assert torch.equal(answer, expected)
+    embeddings = head.oim_head(head.reid_vectors(feats, ROIS))[people]
+    for found in (told, teacher(inputs, None, ROIS, people, score=False)):
+        torch.testing.assert_close(found.embeddings, embeddings)
+    assert embeddings.norm(dim=1).tolist() == pytest.approx([1, 1])
+
+
+def test_a_student_that_embeds_other_boxes_is_refused():
+    model = build(model_config('seqnet/seqnet_r18_synth'))
+    with pytest.raises(ValueError, match='SequentialRoIHead embeds other'):
+        check_embeddings(model, model, same_size=False)
+
+
 def test_what_is_not_asked_for_is_not_computed(monkeypatch):
     teacher = Teacher(network(network_config(), seed=0))
 
@@ -75,6 +105,43 @@ def test_what_is_not_asked_for_is_not_computed(monkeypatch):
     taught = teacher(images())
     assert taught.rpn is taught.rcn is None
     assert taught.feats.shape == (2, 32, 6, 8)
+
+
+@pytest.mark.parametrize('score', [True, False])
+def test_people_are_embedded_as_its_head_does(score, monkeypatch):
+    model = network(network_config(oim=True), seed=0)
+    teacher, inputs = Teacher(model), images()
+    feats = model.extract_feat(inputs)
+    head, pooled_rois = model.roi_head, []
+    vectors = head.pool(feats, ROIS)
+    expected = head.oim_head(vectors)
+    pool = head.pool
+    monkeypatch.setattr(
+        head, 'pool', lambda f, r: pooled_rois.append(r) or pool(f, r)
+    )
+    people = torch.tensor([True, False, True])
+    taught = teacher(inputs, rois=ROIS, people=people, score=score)
+    torch.testing.assert_close(taught.embeddings, expected[[0, 2]])
+    torch.testing.assert_close(taught.embeddings.norm(dim=1), torch.ones(2))
+    assert not taught.embeddings.requires_grad
+    # conv5 runs once, on no more RoIs than are asked about
+    assert [len(rois) for rois in pooled_rois] == [3 if score else 2]
+    if score:
+        assert torch.equal(taught.rcn[0], head.bbox_head(vectors)[0])
+    else:
+        assert taught.rcn is None
+
+
+def test_without_people_nobody_is_embedded(monkeypatch):
+    teacher = Teacher(network(network_config(oim=True), seed=0))
+
+    def refuse(*args):
+        raise AssertionError
+
+    monkeypatch.setattr(teacher.model.roi_head.oim_head, 'forward', refuse)
+    taught = teacher(images(), rois=ROIS)
+    assert taught.embeddings is None
+    assert len(taught.rcn[0]) == 3
 
 
 def test_no_anchor_and_no_roi_have_no_answers():

@@ -17,6 +17,9 @@ def test_the_losses_are_those_of_one_embedding():
     head.oim_head.rescale.register_forward_hook(lambda *_: calls.append(None))
     losses, boxes = head.loss_and_sampled(feats, proposals, samples)
     assert len(calls) == 1  # BatchNorm counts the batch once
+    torch.testing.assert_close(
+        boxes.embeddings.norm(dim=1), torch.ones(len(boxes.where))
+    )
     # the binary cross entropy of the length, by hand
     z = boxes.logits[:, 0]
     assert not boxes.logits[:, 1].any()
