@@ -11,5 +11,5 @@ __getattr__, __dir__, __all__ = lazy_names(
     pair_dataset='QueryGalleryPairs collate_pairs',
     person_search_dataset='PersonSearchDataset',
     prw='PRWDataset',
-    transforms='ClipPeople LoadScene PackPersonSearchInputs',
+    transforms='ClipPeople FloatResize LoadScene PackPersonSearchInputs',
 )

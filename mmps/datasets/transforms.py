@@ -8,10 +8,11 @@ Symbols used in this file:
 import math
 from typing import ClassVar
 
+import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform, LoadImageFromFile
-from mmdet.datasets.transforms import PackDetInputs
+from mmdet.datasets.transforms import PackDetInputs, Resize
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import BaseBoxes
 from mmengine.structures import InstanceData
@@ -117,6 +118,41 @@ def clip(bbox, height: int, width: int) -> list[float] | None:
     x1, x2 = max(x1, 0), min(x2, width)
     y1, y2 = max(y1, 0), min(y2, height)
     return [x1, y1, x2, y2] if x1 < x2 and y1 < y2 else None
+
+
+@TRANSFORMS.register_module()
+class FloatResize(Resize):
+    """``Resize`` as the networks built on torchvision were trained with.
+
+    Pixels are resized as numbers between which nothing is rounded, and sides
+    are rounded down; ``Resize`` rounds both to the nearest. Sizes differ by
+    one pixel at most, pixels by half a grey level.
+
+    Args:
+        scale: Longer and shorter side in pixels; neither is exceeded.
+        kwargs: Of ``Resize``; ``keep_ratio`` must be left as it is.
+    """
+
+    def __init__(self, scale: tuple[int, int], **kwargs) -> None:
+        if not kwargs.setdefault('keep_ratio', True):
+            raise ValueError('FloatResize keeps the ratio of the sides')
+        super().__init__(scale=tuple(scale), **kwargs)
+
+    def _resize_img(self, results: dict) -> None:
+        height, width = results['img'].shape[:2]
+        short, long = sorted(results['scale'])
+        factor = min(short / min(height, width), long / max(height, width))
+        # a hair more, since 900 / 1080 * 1080 may be less than 900
+        size = [math.floor(side * factor + 1e-6) for side in (width, height)]
+        results['img'] = mmcv.imresize(
+            results['img'].astype(np.float32),
+            tuple(size),
+            interpolation=self.interpolation,
+            backend=self.backend,
+        )
+        results['img_shape'] = results['img'].shape[:2]
+        results['scale_factor'] = (size[0] / width, size[1] / height)
+        results['keep_ratio'] = True
 
 
 @TRANSFORMS.register_module()

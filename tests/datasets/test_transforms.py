@@ -36,6 +36,43 @@ def person(*bbox, identity=-1):
     )
 
 
+# --- FloatResize
+
+
+@pytest.mark.parametrize(
+    ('shape', 'size'),
+    [
+        ((32, 43), (90, 120)),  # 120.9: Resize makes it 121
+        ((43, 32), (120, 90)),
+        ((31, 100), (46, 150)),  # 46.5; the longer side counts
+        ((108, 60), (150, 83)),
+        ((90, 100), (90, 100)),
+    ],
+)
+def test_sides_are_rounded_down_and_pixels_are_not(shape, size):
+    generator = np.random.default_rng(0)
+    image = generator.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    results = build(dict(type='FloatResize', scale=(150, 90)))(
+        dict(img=image.copy(), img_shape=shape)
+    )
+    assert results['img'].dtype == np.float32
+    assert results['img_shape'] == size
+    assert results['scale_factor'] == (size[1] / shape[1], size[0] / shape[0])
+    # in float64, corners not aligned, nothing smoothed beforehand
+    expected = torch.nn.functional.interpolate(
+        torch.tensor(image).permute(2, 0, 1)[None].double(),
+        size=size,
+        mode='bilinear',
+        align_corners=False,
+    )[0].permute(1, 2, 0)
+    np.testing.assert_allclose(results['img'], expected, rtol=0, atol=1e-3)
+
+
+def test_sides_of_any_ratio_are_refused():
+    with pytest.raises(ValueError, match='keeps the ratio'):
+        build(dict(type='FloatResize', scale=(150, 90), keep_ratio=False))
+
+
 # --- LoadScene
 
 
