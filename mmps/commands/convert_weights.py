@@ -76,6 +76,7 @@ def run(args: argparse.Namespace) -> None:
         write_converted,
     )
     from mmps.published.identities import PRW_WITHOUT_ROW, check_dataset
+    from mmps.published.key_maps import TABLE
     from mmps.published.write import check_name, licence_note
 
     check_name(args.out)
@@ -101,11 +102,11 @@ def run(args: argparse.Namespace) -> None:
         print(f'dropped  {number} of {prefix}: {network.dropped[prefix]}')
     for key in conversion.zeros:
         print(f'zeros    {key}: {network.title} has none')
+    if not args.table:
+        print(f'dropped  1 of {TABLE}: --table FILE.pth keeps this table')
     print(f'wrote    {args.out} and {args.out.name}.sha256')
     if args.table:
         print(f'wrote    {args.table}: {len(table.rows)} identities')
-    else:
-        print('left out the lookup table; --table FILE.pth keeps it')
     if args.table and args.dataset == 'prw':
         print(
             f'note     {" and ".join(PRW_WITHOUT_ROW)} have no row; a student '

@@ -28,7 +28,7 @@ class Conversion:
     Attributes:
         state: Tensors by our keys, floats as float32.
         table: (P, D) float32, the lookup table.
-        used: Number of tensors of the file in ``state`` and ``table``.
+        used: Number of tensors of the file in ``state``.
         dropped: Prefix of keys that were not used -> number of tensors.
         zeros: Our keys that were filled with zeros.
     """
@@ -92,7 +92,7 @@ def convert_weights(published: Published, network: Network) -> Conversion:
     return Conversion(
         state=state,
         table=_plain(table),
-        used=len(state) - len(network.zeros) + 1,
+        used=len(state) - len(network.zeros),
         dropped=dict(Counter(dropped.values())),
         zeros=tuple(network.zeros),
     )

@@ -114,7 +114,7 @@ def test_a_table_of_prw_says_who_has_no_row(source, convert, tmp_path):
 
 def test_without_a_table_its_option_is_named(source, convert):
     assert (
-        '--table FILE.pth keeps it'
+        '--table FILE.pth keeps this table'
         in convert(*(source('nae'), 'nae', 'cuhk-sysu'))[1]
     )
 

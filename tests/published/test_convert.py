@@ -135,8 +135,8 @@ def test_every_tensor_is_used_or_dropped_by_name(name):
     weights = weights_of(name)
     result = converted(weights, name)
     assert set(result.dropped) == DROPPED[name]
-    assert result.used + sum(result.dropped.values()) == len(weights)
-    assert result.used == len(result.state) + 1 - len(result.zeros)
+    assert result.used + sum(result.dropped.values()) + 1 == len(weights)
+    assert result.used == len(result.state) - len(result.zeros)
     counters = [k for k in weights if k.endswith('num_batches_tracked')]
     kept = {int(v) for k, v in result.state.items() if v.dtype == torch.long}
     unused = [k for k in counters if k.startswith(tuple(DROPPED[name]))]
