@@ -134,7 +134,8 @@ def _check(
             'Check --from; a network that was changed cannot be converted',
         )
     if value.is_floating_point() == key.endswith(COUNTER):
-        raise CheckpointError(source, f'{key} is {value.dtype}')
+        kind = 'a whole number' if key.endswith(COUNTER) else 'floats'
+        raise CheckpointError(source, f'{key} is {value.dtype}, not {kind}')
 
 
 def _size(size: int | str, sizes: Mapping[str, int]) -> int:
