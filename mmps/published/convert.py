@@ -29,7 +29,8 @@ class Conversion:
         state: Tensors by our keys, floats as float32.
         table: (P, D) float32, the lookup table.
         used: Number of tensors of the file in ``state``.
-        dropped: Prefix of keys that were not used -> number of tensors.
+        dropped: Key or prefix of keys (ends in a dot) that were not used ->
+            number of tensors.
         zeros: Our keys that were filled with zeros.
     """
 
@@ -53,10 +54,10 @@ def convert_weights(published: Published, network: Network) -> Conversion:
         key: prefix
         for key in weights
         for prefix in network.dropped
-        if key.startswith(prefix)
+        if key == prefix or (prefix.endswith('.') and key.startswith(prefix))
     }
-    moves = {move.theirs: move for move in network.moves}
-    unknown = [k for k in weights if k not in {*moves, *dropped, TABLE}]
+    needed = [*(move.theirs for move in network.moves), TABLE]
+    unknown = sorted(weights.keys() - {*needed, *dropped})
     if unknown:
         raise CheckpointError(
             source,
@@ -65,7 +66,7 @@ def convert_weights(published: Published, network: Network) -> Conversion:
         )
     missing = [
         key
-        for key in (*moves, TABLE)
+        for key in needed
         if key not in weights and not key.endswith(COUNTER)
     ]
     if missing:

@@ -63,7 +63,7 @@ class Network:
         config: Name of our config for CUHK-SYSU; that for PRW ends in _prw.
         moves: All tensors that are used.
         embedding: Size of an embedding, in symbols.
-        dropped: Prefix of keys that are not used -> why.
+        dropped: Key, or prefix that ends in a dot, of what is not used -> why.
         zeros: Our key of tensors that theirs does without -> shape.
     """
 

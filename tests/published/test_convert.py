@@ -238,6 +238,15 @@ def test_any_other_key_is_refused(name):
         converted(weights, name)
 
 
+@pytest.mark.parametrize('end', ['2', '.0'])
+def test_what_is_dropped_is_dropped_by_its_whole_name(end):
+    weights = weights_of('nae')
+    key = f'roi_heads.reid_loss.cq{end}'
+    weights[key] = torch.ones(1)
+    with pytest.raises(CheckpointError, match=f'1 keys .* of NAE: {key}'):
+        converted(weights, 'nae')
+
+
 def test_no_network_is_taken_for_another():
     for name in NETWORKS:
         for other in NETWORKS.keys() - {name}:
