@@ -145,6 +145,16 @@ def test_a_hash_of_the_list_is_not_trusted_away(theirs, cache):
     assert path.with_name('y.pth.sha256').read_text().startswith(SHA256)
 
 
+def test_a_hash_of_the_list_goes_before_the_one_that_was_kept(theirs, cache):
+    with serve({'y.pth': DATA[::-1]}) as server:
+        url = f'{server.url}/y.pth'
+        fetch_external(theirs(URL=url))
+        server.files['y.pth'] = DATA
+        path = fetch_external(theirs(URL=url, SHA256=SHA256))
+    assert path.read_bytes() == DATA
+    assert path.with_name('y.pth.sha256').read_text().startswith(SHA256)
+
+
 def test_an_old_file_is_readable_after_its_download(theirs, tmp_path):
     """torch before 1.6 wrote no checksums; the kept hash is one."""
     save_old(checkpoint_of({}), tmp_path / 'old.pth')
