@@ -29,6 +29,8 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     # boxes of other programs -> a data set -> a config
     'own_data': {'datasets', 'checkpoints', 'zoo'},
     'distillation': {'models', 'engine', 'checkpoints', 'zoo', 'configs'},
+    # files of other code bases -> weights and a table file
+    'published': {'checkpoints', 'zoo', 'distillation'},
     # builds models by their configs, knows none of them
     'inference': {'checkpoints', 'evaluation', 'datasets', 'zoo', 'configs'},
     'visualization': {'evaluation', 'inference'},

@@ -27,13 +27,16 @@ _HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,64})\.\w+$')
 _LOAD_LOCK = threading.Lock()  # torch's list of safe names is process-wide
 
 
-def load_checkpoint_file(path: str | Path, map_location=None) -> dict:
+def load_checkpoint_file(
+    path: str | Path, map_location=None, sha256: str | None = None
+) -> dict:
     """Read a local ``.pth`` or ``.safetensors`` file.
 
     Args:
         path: '~' is expanded.
         map_location: Device that tensors are moved to, as in ``torch.load``;
             None leaves them where they were saved.
+        sha256: The first 8 or more hex digits of the hash that it must have.
 
     Returns:
         What the file holds. ``meta['cfg']`` and ``meta['config']`` come back
@@ -51,7 +54,9 @@ def load_checkpoint_file(path: str | Path, map_location=None) -> dict:
             'Give the path of a checkpoint, or zoo://NAME; `mmps zoo list` '
             'shows the names',
         )
-    check_integrity(path)
+    if sha256 is not None:
+        check_sha256(path, sha256)
+    check_integrity(path, sha256)
     if path.suffix == '.safetensors':
         checkpoint = _read_safetensors(path, map_location)
     else:
@@ -76,7 +81,7 @@ def check_integrity(path: Path, sha256: str | None = None) -> None:
             name of the file or from ``<file>.sha256``.
     """
     try:
-        if path.suffix != '.safetensors' and zipfile.is_zipfile(path):
+        if _is_zip(path):
             _check_zip(path)
             return
         sha256 = sha256 or hash_in_name(path.name) or _hash_beside(path)
@@ -93,6 +98,15 @@ def check_integrity(path: Path, sha256: str | None = None) -> None:
         raise
     except Exception as error:
         raise _corrupt(path, error) from error
+
+
+def has_checksum(path: Path) -> bool:
+    """Whether ``check_integrity`` can check a file without being told."""
+    return (
+        _is_zip(path)
+        or hash_in_name(path.name) is not None
+        or _hash_beside(path) is not None
+    )
 
 
 def check_sha256(path: Path, expected: str) -> None:
@@ -138,6 +152,10 @@ def check_finite(checkpoint: dict, path: str | Path) -> None:
             + (', ...' if len(bad) > 5 else ''),
             'The run that wrote them diverged; use an earlier checkpoint',
         )
+
+
+def _is_zip(path: Path) -> bool:
+    return path.suffix != '.safetensors' and zipfile.is_zipfile(path)
 
 
 def _check_zip(path: Path) -> None:

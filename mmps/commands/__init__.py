@@ -32,6 +32,8 @@ GROUPS = {
         'train': 'train a config',
         'test': 'test a checkpoint: search and detection, every protocol',
         'zoo': 'list, download and verify released networks',
+        'convert-weights': 'make published weights of others a network of '
+        'mmps',
     },
     'look at results': {
         'report': 'write one HTML page on one or several test runs',

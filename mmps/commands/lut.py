@@ -4,12 +4,14 @@ mmps lut extract work_dirs/oim_r50/epoch_20.pth oim_r50_lut.pth
 mmps lut compute oim_r50 CHECKPOINT oim_r50_lut.pth
 mmps lut info oim_r50_lut.pth
 mmps lut random oim_r50_lut.pth random_lut.pth --seed 0
+mmps lut complete published_lut.pth computed_lut.pth lut.pth
 
 `extract` copies the table that OIM has kept while training. `compute` takes
 the normalised mean embedding of every identity over the training boxes, for
 teachers without such a table. Either file, or the checkpoint itself, goes
 into `FrozenLUTHook(teacher=...)`. `random` replaces the rows of a table by
-random ones: the control of an experiment.
+random ones: the control of an experiment. `complete` takes the rows of people
+that a table lacks from a computed one of the same network.
 """
 
 import argparse
@@ -31,7 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     random = commands.add_parser('random', help='random rows, same people')
     random.add_argument('checkpoint', help='table file or checkpoint, or URL')
     random.add_argument('--seed', type=int, default=0, help='[%(default)s]')
-    for command in (extract, compute, random):
+    complete = commands.add_parser('complete', help='add rows of another one')
+    complete.add_argument('checkpoint', help='table file that lacks people')
+    complete.add_argument('other', help='table file of all people')
+    for command in (extract, compute, random, complete):
         command.add_argument(
             'out', type=_table_file, help='table file, ends in .pth'
         )
@@ -53,7 +58,12 @@ def _table_file(name: str) -> str:
 def run(args: argparse.Namespace) -> None:
     """Read, compute or write a table, and describe it."""
     from mmps.apis import load_config, parse_options, table_of
-    from mmps.distillation import random_table, read_table, write_table
+    from mmps.distillation import (
+        complete_table,
+        random_table,
+        read_table,
+        write_table,
+    )
     from mmps.distillation.identity_table import describe
 
     if args.what == 'info':
@@ -63,6 +73,10 @@ def run(args: argparse.Namespace) -> None:
         table = read_table(args.checkpoint)
     elif args.what == 'random':
         table = random_table(read_table(args.checkpoint), args.seed)
+    elif args.what == 'complete':
+        table = complete_table(
+            read_table(args.checkpoint), read_table(args.other)
+        )
     else:
         cfg = load_config(
             args.config,

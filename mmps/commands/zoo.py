@@ -4,11 +4,17 @@ mmps zoo list
 mmps zoo info oim_r18_qeeps50_synth
 mmps zoo download oim_r18_qeeps50_synth
 mmps zoo verify
+mmps zoo list --external
 
 `zoo://NAME` works wherever a checkpoint is asked for: mmps test, load_from,
 init_cfg, FrozenLUTHook, KnowledgeDistiller, the inferencer. It downloads what
 is not in the cache. MMPS_ZOO_URL names mirrors (http, https or file, separated
 by blanks), MMPS_CACHE the folder of the cache.
+
+`--external` lists networks that other authors have released; `info` and
+`download` know their names too, and `mmps convert-weights` makes them networks
+of mmps. The first download of such a file is trusted; later ones must have its
+SHA-256.
 """
 
 import argparse
@@ -26,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     which.add_argument(
         '--all', action='store_true', help='every config of mmps'
+    )
+    which.add_argument(
+        '--external',
+        action='store_true',
+        help='networks of other authors, for `mmps convert-weights`',
     )
     info = commands.add_parser('info', help='all that is known of one')
     info.add_argument('name')
@@ -45,12 +56,21 @@ def run(args: argparse.Namespace) -> int:
     from mmps.zoo.listing import details, overview
 
     index = zoo.load_index()
-    if args.what == 'list':
+    external = zoo.load_external(index.root)
+    if args.what == 'list' and args.external:
+        print(zoo.external_overview(external))
+    elif args.what == 'list':
         print(overview(index, released=not args.all))
+    elif args.what == 'info' and args.name in external:
+        print(zoo.external_details(external[args.name]))
     elif args.what == 'info':
         print(details(index.find(args.name), index))
     elif args.what == 'download':
-        for path in zoo.download(args.names, index):
+        ours = [name for name in args.names if name not in external]
+        found = zoo.download(ours, index)
+        for name in external.keys() & set(args.names):
+            found.append(zoo.fetch_external(external[name]))
+        for path in found:
             print(path)
     else:
         return 1 if zoo.verify(args.names, index) else 0

@@ -11,8 +11,8 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     distiller_hook='DistillerHook',
     frozen_lut_hook='FrozenLUTHook',
-    identity_table='IdentityTable compute_table embeddings_of_people '
-    'random_table read_table write_table',
+    identity_table='IdentityTable complete_table compute_table '
+    'embeddings_of_people random_table read_table write_table',
     kd_losses='BoundedBoxLoss EmbeddingLoss HintLoss RelationLoss '
     'SoftCrossEntropyLoss',
     knowledge_distiller='KnowledgeDistiller',

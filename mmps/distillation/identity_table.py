@@ -177,6 +177,65 @@ def random_table(table: IdentityTable, seed: int) -> IdentityTable:
     )
 
 
+def complete_table(
+    table: IdentityTable, other: IdentityTable
+) -> IdentityTable:
+    """Take the rows that a table lacks from another of the same network.
+
+    Networks of some other code bases keep no row for a few of the people that
+    they were trained on, and a student needs a row of each.
+
+    Args:
+        table: With names.
+        other: With names, of the same space of embeddings: that of
+            ``mmps lut compute`` with the network of ``table``.
+
+    Returns:
+        The people of ``other``, in its order, with the rows of ``table``
+        where it has them; rows of unit length.
+
+    Raises:
+        CheckpointError: One has no names, their rows differ in size, ``table``
+            has people that ``other`` has not, or nothing is missing.
+    """
+    for one in (table, other):
+        if one.names is None:
+            raise CheckpointError(one.source, 'has no identity names')
+    sizes = [one.rows.shape[1] for one in (table, other)]
+    if sizes[0] != sizes[1]:
+        raise CheckpointError(
+            other.source,
+            f'its rows have {sizes[1]} values, those of {table.source} '
+            f'{sizes[0]}',
+            'Compute it with the network that the table is of',
+        )
+    if strangers := set(table.names) - set(other.names):
+        raise CheckpointError(
+            other.source,
+            f'{len(strangers)} identities of {table.source} are not in it '
+            f'({_some(strangers)})',
+            'Compute it on the training set of the student',
+        )
+    missing = set(other.names) - set(table.names)
+    if not missing:
+        raise CheckpointError(
+            table.source, f'has all {len(other.names)} identities already'
+        )
+    row_of = {name: row for row, name in enumerate(table.names)}
+    ours, theirs = table.normalised(), other.normalised()
+    rows = [
+        ours[row_of[name]] if name in row_of else theirs[row]
+        for row, name in enumerate(other.names)
+    ]
+    return IdentityTable(
+        torch.stack(rows),
+        other.names,
+        table.source,
+        f'{table.origin}; {len(missing)} rows ({_some(missing)}) are of: '
+        f'{other.origin}',
+    )
+
+
 def write_table(
     table: IdentityTable, path: str | Path, half: bool = False
 ) -> None:

@@ -8,8 +8,9 @@ from mmps.lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     errors='ZooError',
-    fetching='download fetch_file is_address mirrors resolve table_file '
-    'verify weights_file',
+    external='External external_details external_overview load_external',
+    fetching='download fetch_external fetch_file is_address mirrors resolve '
+    'table_file verify weights_file',
     index='Entry Index ReleasedFile load_index',
     scheme='load_from_zoo',
 )

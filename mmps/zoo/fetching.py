@@ -6,15 +6,19 @@ package asks the addresses last that it was built with: ``$MMPS_ZOO_URL`` of
 its build, in the file ``zoo_url`` beside its index.
 """
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.logging import print_log
 
+from mmps.atomic_files import write_text
 from mmps.checkpoints import CheckpointError, cache_dir, fetch
+from mmps.checkpoints.download import file_name
 
 from .errors import ZooError
+from .external import External
 from .index import Entry, Index, ReleasedFile, load_index
 
 _SCHEME = 'zoo://'
@@ -121,6 +125,41 @@ def resolve(address: str) -> tuple[Path, Path]:
     index = load_index()
     weights = weights_file(address, index)
     return index.root / index.find(address).config, weights
+
+
+def fetch_external(entry: External) -> Path:
+    """Return the path of the authors' file in the cache.
+
+    The first download is trusted, unless the SHA-256 is known: its own is
+    kept as ``<file>.sha256`` beside it. Later ones must have that hash.
+
+    Raises:
+        CheckpointError: It has no address (says where it is), is not what
+            was downloaded before, or cannot be had.
+    """
+    if not entry.url:
+        raise CheckpointError(
+            entry.name,
+            f'mmps cannot download it: {entry.where}',
+            f'Download it yourself, then: {entry.convert_command}',
+        )
+    folder = cache_dir() / 'external' / entry.name
+    beside = folder / f'{file_name(entry.url)}.sha256'
+    kept = beside.read_text().split()[0] if beside.is_file() else ''
+    known = entry.sha256 or kept
+    path = fetch(entry.url, sha256=known or None, folder=folder)
+    if not known:
+        with open(path, 'rb') as file:
+            known = hashlib.file_digest(file, 'sha256').hexdigest()
+        print_log(
+            f'{path.name}: SHA-256 {known}. Nobody has vouched for it yet: '
+            'it is kept, and later downloads must have it',
+            logger='current',
+        )
+        path = path.replace(folder / path.name)
+    if kept != known:
+        write_text(beside, f'{known}  {path.name}\n')
+    return path
 
 
 def download(names: Sequence[str], index: Index) -> list[Path]:

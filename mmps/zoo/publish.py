@@ -65,10 +65,22 @@ def write_weights(
     Returns:
         Its path is below the parent of ``folder``.
     """
+    content = safetensors_bytes(state, metadata)
+    return write_hashed(content, folder, name, '.safetensors')
+
+
+def safetensors_bytes(
+    state: Mapping[str, Tensor], metadata: Mapping[str, str]
+) -> bytes:
+    """Content of a safetensors file, always the same of the same tensors.
+
+    Args:
+        state: Tensors by name, each contiguous and in memory of its own.
+        metadata: Strings.
+    """
     from safetensors.torch import save
 
-    content = _sorted_header(save(dict(state), dict(metadata)))
-    return write_hashed(content, folder, name, '.safetensors')
+    return _sorted_header(save(dict(state), dict(metadata)))
 
 
 def _sorted_header(content: bytes) -> bytes:

@@ -12,6 +12,7 @@ import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 
 from mmps.checkpoints import CheckpointError, load_checkpoint_file
+from mmps.checkpoints.reading import has_checksum
 
 
 def weights(size=6):
@@ -259,8 +260,19 @@ class TestWithoutChecksums:
         data, suffix = content
         path = tmp_path / f'r18.{suffix}'
         path.write_bytes(data)
+        assert not has_checksum(path)
         with pytest.raises(CheckpointError, match='sha256sum r18'):
             load_checkpoint_file(path)
+
+    def test_a_hash_that_is_given_vouches(self, content, tmp_path):
+        data, suffix = content
+        path = tmp_path / f'r18.{suffix}'
+        path.write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        found = load_checkpoint_file(path, sha256=digest)
+        assert list(self.read(found)) == ['a', 'b']
+        with pytest.raises(CheckpointError, match='SHA-256 is'):
+            load_checkpoint_file(path, sha256=digest[::-1])
 
     def test_any_damage_is_refused(self, content, tmp_path):
         data, suffix = content
@@ -269,6 +281,13 @@ class TestWithoutChecksums:
         vouch(path)
         loaded, refused = fuzz(60, data, path, random.Random(2))
         assert (loaded, refused) == ([], 60)
+
+
+def test_a_hash_that_is_given_holds_for_files_with_checksums(tmp_path):
+    path = save(tmp_path / 'x.pth', weights())
+    assert has_checksum(path)
+    with pytest.raises(CheckpointError, match='SHA-256 is'):
+        load_checkpoint_file(path, sha256=64 * '0')
 
 
 def test_an_archive_at_its_end_does_not_vouch_for_safetensors(tmp_path):

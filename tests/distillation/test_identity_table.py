@@ -7,7 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from mmps.checkpoints import CheckpointError
-from mmps.distillation import IdentityTable, read_table, write_table
+from mmps.distillation import (
+    IdentityTable,
+    complete_table,
+    read_table,
+    write_table,
+)
 from mmps.distillation.identity_table import describe
 from mmps.models import OIMLoss
 from tests.zoo import small as zoo
@@ -349,6 +354,32 @@ class TestOrder:
         assert torch.equal(expected[0], got[0])
 
 
+class TestCompleting:
+    def test_rows_that_are_missing_are_those_of_the_other(self):
+        table = table_of(['p3', 'p1'], seed=1)
+        other = table_of(['p1', 'p2', 'p3', 'p4'], seed=2)
+        got = complete_table(table, other)
+        expected = other.normalised()
+        expected[0], expected[2] = table.normalised()[[1, 0]]
+        assert torch.equal(got.rows, expected)
+        assert got.names == other.names
+        assert got.origin == 'drawn; 2 rows (p2, p4) are of: drawn'
+
+    @pytest.mark.parametrize(
+        ('table', 'other', 'match'),
+        [
+            ((None,), (['p1'],), 'has no identity names'),
+            ((['p1'],), (None,), 'has no identity names'),
+            ((['p1'],), (['p1', 'p2'], 5), 'have 5 values, .* 6. Compute'),
+            ((['p1', 'x'],), (['p1', 'p2'],), r'1 identities .* \(x\)'),
+            ((['p1', 'p2'],), (['p2', 'p1'],), 'has all 2 identities'),
+        ],
+    )
+    def test_what_cannot_be_completed_is_told(self, table, other, match):
+        with pytest.raises(CheckpointError, match=match):
+            complete_table(table_of(*table), table_of(*other))
+
+
 class TestDescription:
     def test_it_shows_what_there_is(self):
         text = describe(table_of())
@@ -452,6 +483,16 @@ class TestTool:
         # cosines of random directions have a deviation of 1 / sqrt(64)
         for one in (other, read_table(source).normalised()):
             assert (first * one).sum(dim=1).abs().max() < 6 / 8
+
+    def test_it_completes(self, tool, tmp_path):
+        paths = [tmp_path / f'{name}.pth' for name in ('few', 'all', 'out')]
+        write_table(table_of(['p2'], seed=1), paths[0])
+        write_table(table_of(['p1', 'p2'], seed=2), paths[1])
+        assert 'identities  2' in tool('complete', *paths)
+        few, everyone, out = map(read_table, paths)
+        assert out.names == ('p1', 'p2')
+        expected = torch.stack([everyone.rows[0], few.rows[0]])
+        torch.testing.assert_close(out.rows, expected)
 
     def test_a_bad_table_is_not_extracted(self, command, tmp_path):
         rows = rows_of()
