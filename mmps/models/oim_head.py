@@ -79,7 +79,7 @@ class OIMHead(BaseModule):
             x = self.norm(x, ids) if by_identity else self.norm(x)
             return F.normalize(x, dim=1)
 
-    def loss_and_embeddings(
+    def loss(
         self, pooled: Tensor, ids: Tensor, overlaps: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
         """OIM loss of sampled RoIs.

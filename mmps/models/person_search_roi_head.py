@@ -159,7 +159,7 @@ class PersonSearchRoIHead(StandardRoIHead):
         )
         if self.oim_head is not None:
             ids = self.identities(sampled, batch_data_samples)
-            reid, embeddings = self.oim_head.loss_and_embeddings(
+            reid, embeddings = self.oim_head.loss(
                 pooled, ids, overlaps_of(sampled)
             )
             losses.update(reid)

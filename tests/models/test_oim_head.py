@@ -30,7 +30,7 @@ def test_loss_is_the_loss_of_the_embedding():
     head = OIMHead(in_channels=5, feat_dim=4, loss_oim=LOSS).eval()
     head.loss_oim.table.copy_(F.normalize(torch.randn(3, 4), dim=1))
     pooled, ids = torch.randn(2, 5), torch.tensor([2, -1])
-    losses, embeddings = head.loss_and_embeddings(pooled, ids)
+    losses, embeddings = head.loss(pooled, ids)
     assert torch.equal(embeddings, head(pooled))
     value = losses['loss_oim']
     memory = torch.cat([head.loss_oim.table, head.loss_oim.queue])

@@ -86,6 +86,6 @@ def test_a_head_passes_the_identities_on():
     assert isinstance(head.norm, ProtoNorm1d)
     assert not list(head.norm.parameters())
     x = vectors(dtype=torch.float32)
-    head.loss_and_embeddings(x, IDS)
+    head.loss(x, IDS)
     mean = prototypes(head.fc(x), IDS).mean(dim=0)
     torch.testing.assert_close(head.norm.running_mean, 0.1 * mean.detach())
