@@ -42,9 +42,10 @@ class SequentialRoIHead(PersonSearchRoIHead):
     'refined'.
 
     Args:
-        reid_stage: Config of the second conv5.
-        reid_bbox_head: Config of a ``BNBBoxHead`` with ``with_cls=False`` on
-            (S, C5) vectors.
+        shared_head: Config of each conv5.
+        bbox_head: Config of a ``BBoxHead`` on (R, C5) vectors.
+        reid_bbox_head: In what the second one, a ``BNBBoxHead`` with
+            ``with_cls=False``, differs from it.
         oim_head: Config of a ``NormAwareHead``.
         kwargs: Of ``PersonSearchRoIHead``.
     """
@@ -54,14 +55,20 @@ class SequentialRoIHead(PersonSearchRoIHead):
     def __init__(
         self,
         *,
-        reid_stage: ConfigType,
+        shared_head: ConfigType,
+        bbox_head: ConfigType,
         reid_bbox_head: ConfigType,
         oim_head: ConfigType,
         **kwargs,
     ) -> None:
-        super().__init__(oim_head=oim_head, **kwargs)
-        self.reid_stage = MODELS.build(reid_stage)
-        self.reid_bbox_head = MODELS.build(reid_bbox_head)
+        super().__init__(
+            shared_head=shared_head,
+            bbox_head=bbox_head,
+            oim_head=oim_head,
+            **kwargs,
+        )
+        self.reid_stage = MODELS.build(shared_head)
+        self.reid_bbox_head = MODELS.build({**bbox_head, **reid_bbox_head})
         options = self.test_cfg or {}
         for name, wanted in (
             ('reid_on', ('refined',)),

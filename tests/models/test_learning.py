@@ -32,13 +32,10 @@ def street(number):
 def slim(cfg):
     """A quarter as wide, for four people."""
     head = cfg.roi_head
-    for part in (cfg.backbone, head.shared_head, head.get('reid_stage')):
-        if part is not None:
-            part.base_channels = 16
+    for part in (cfg.backbone, head.shared_head):
+        part.base_channels = 16
     cfg.rpn_head.update(in_channels=64, feat_channels=64)
-    for part in (head.bbox_head, head.get('reid_bbox_head')):
-        if part is not None:
-            part.in_channels = 128
+    head.bbox_head.in_channels = 128
     both = head.oim_head.type == 'NormAwareHead'
     head.oim_head.in_channels = (64, 128) if both else 128
     head.oim_head.loss_oim.update(num_ids=4, queue_size=0)

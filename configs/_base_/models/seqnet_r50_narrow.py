@@ -5,25 +5,10 @@ model = dict(
     roi_head=dict(
         type='SequentialRoIHead',
         bbox_head=dict(loss_bbox=dict(loss_weight=10.0)),
-        reid_stage=dict(
-            type='ResConv5',
-            depth=50,
-            base_channels=32,
-            norm_cfg=dict(type='BN', requires_grad=True),
-            norm_eval=False,
-        ),
         reid_bbox_head=dict(
             type='BNBBoxHead',
             with_cls=False,
-            in_channels=1024,
-            roi_feat_size=1,
-            num_classes=1,
-            reg_class_agnostic=True,
-            bbox_coder=dict(
-                type='DeltaXYWHBBoxCoder',
-                target_means=[0.0, 0.0, 0.0, 0.0],
-                target_stds=[0.1, 0.1, 0.2, 0.2],
-            ),
+            loss_bbox=dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0),
         ),
         oim_head=dict(
             type='NormAwareHead',
