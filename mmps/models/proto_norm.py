@@ -25,7 +25,8 @@ class ProtoNorm1d(nn.BatchNorm1d):
         var  = 1 / R sum over the R RoIs of (x - mean)^2
 
     People with many RoIs weigh as much as others. In testing it is
-    ``BatchNorm1d`` with the running statistics of these.
+    ``BatchNorm1d`` with the running statistics of these. With several
+    processes each takes its own RoIs, as ``BatchNorm1d`` does.
 
     Args:
         num_features: D.

@@ -4,6 +4,7 @@ import torch
 from mmps.models import LOIMLoss, OIMLoss
 from mmps.structures import BACKGROUND, UNLABELED
 from tests.models.test_oim_loss import random_batch
+from tests.ranks import run_ranks
 
 OVERLAPS = torch.tensor([0.1, 0.7, 0.85, 1.0, 0.8, 0.0])
 IDS = torch.tensor([2, 0, 2, 1, UNLABELED, BACKGROUND])
@@ -46,6 +47,27 @@ def test_overlaps_are_needed_to_remember_alone():
     with pytest.raises(ValueError, match='needs the overlap'):
         loss(x, ids)
     loss.eval()(x, ids)
+
+
+def run_share(rank, world_size):
+    """Three steps on this rank's share of each global batch."""
+    loss = make().double()
+    for seed in range(3):
+        x, ids = random_batch(12, 4, seed=seed)
+        overlaps = torch.rand(
+            12, generator=torch.Generator().manual_seed(seed)
+        )
+        share = slice(12 * rank // world_size, 12 * (rank + 1) // world_size)
+        loss(x[share], ids[share], overlaps[share])
+    return loss.state_dict()
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(tmp_path):
+    state = run_share(0, 1)
+    for got in run_ranks(2, tmp_path, run_share, 2):
+        for key in ('table', 'queue', 'queue_head'):
+            torch.testing.assert_close(got[key], state[key])
 
 
 @pytest.mark.parametrize('limits', [(0.9, 0.7), (-0.1, 0.5), (0.5, 1.1)])
