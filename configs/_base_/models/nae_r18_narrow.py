@@ -1,24 +1,9 @@
 # NAE, half as wide and from scratch: Chen et al., CVPR 2020.
 # RoIs that overlap a person by 0.1 to 0.5 are neither people nor background.
-_base_ = './torchvision_r18_narrow.py'
+_base_ = ['./torchvision_r18_narrow.py', './nae_head.py']
 
+_base_.nae_head.oim_head.in_channels = (128, 256)
 model = dict(
-    roi_head=dict(
-        type='NormAwareRoIHead',
-        bbox_head=dict(
-            type='BNBBoxHead', with_cls=False, loss_bbox=dict(loss_weight=10.0)
-        ),
-        oim_head=dict(
-            type='NormAwareHead',
-            in_channels=(128, 256),
-            feat_dim=256,
-            loss_oim=dict(
-                type='OIMLoss',
-                momentum=0.5,
-                temperature=1 / 30,
-                loss_weight=1.0,
-            ),
-        ),
-    ),
+    roi_head=_base_.nae_head,
     train_cfg=dict(rcnn=dict(assigner=dict(neg_iou_thr=0.1))),
 )
