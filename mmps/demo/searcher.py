@@ -117,13 +117,15 @@ class Searcher:
                 'nobody is picked yet: click a person in the picture'
             )
         guided = self.inferencer.query_guided
+        # frames of a video are grouped before the first ones are taken
+        ranked = None if any(map(is_video, files)) else top
         with self._lock:
             index = self._index(files, every, progress)
             matches = self.inferencer.search(
                 query.picture,
                 query.box,
                 index,
-                top=None,
+                top=ranked,
                 rerank=RERANK if guided else None,
             )
             groups = best_groups(

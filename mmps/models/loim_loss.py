@@ -24,6 +24,8 @@ class LOIMLoss(OIMLoss):
         kwargs: Of ``OIMLoss``; ``momentum`` has no part in it.
     """
 
+    needs_overlaps = True
+
     def __init__(
         self, *, overlap_range: Sequence[float] = (0.7, 0.9), **kwargs
     ) -> None:

@@ -13,7 +13,7 @@ from mmdet.structures import SampleList
 from torch import Tensor
 
 from .norm_aware_head import person_logits, vectors_of
-from .person_search_roi_head import PersonSearchRoIHead, overlaps_of
+from .person_search_roi_head import PersonSearchRoIHead
 from .sampled_boxes import SampledBoxes
 
 
@@ -54,6 +54,6 @@ class NormAwareRoIHead(PersonSearchRoIHead):
         )
         ids = self.identities(sampled, batch_data_samples)
         losses['loss_oim'] = self.oim_head.loss_oim(
-            embeddings, ids, overlaps_of(sampled)
+            embeddings, ids, self.overlaps(sampled)
         )
         return losses, replace(boxes, embeddings=embeddings)

@@ -84,6 +84,8 @@ class OIMLoss(nn.Module):
 
     #: Published weights come without table, queue and names.
     training_only = True
+    #: Whether ``forward`` needs the overlaps of RoIs with their people.
+    needs_overlaps = False
 
     def __init__(
         self,
@@ -130,8 +132,8 @@ class OIMLoss(nn.Module):
             ids: (R,) long; row of V in [0, P), ``UNLABELED`` or
                 ``BACKGROUND``. May be on the CPU, to share one copy between
                 several calls.
-            overlaps: (R,) IoU of each RoI with its person, of use to
-                ``LOIMLoss`` alone.
+            overlaps: (R,) IoU of each RoI with its person, for a loss that
+                ``needs_overlaps``.
 
         Returns:
             Scalar in nats; 0 with a valid gradient if no RoI of any process
@@ -238,9 +240,8 @@ class OIMLoss(nn.Module):
             momentum: (R,), one for each RoI; None for ``self.momentum``.
         """
         x = x.detach().to(self.table.dtype)
-        if momentum is None:
-            momentum = x.new_full((len(x),), self.momentum)
-        x = torch.cat([x, momentum[:, None]], dim=1)
+        if momentum is not None:
+            x = torch.cat([x, momentum[:, None]], dim=1)
         (kept,) = (
             ids == UNLABELED if self.frozen else ids != BACKGROUND
         ).nonzero()
@@ -248,24 +249,27 @@ class OIMLoss(nn.Module):
         x, ids = gather_rows(x[at], ids[kept])
         self._update_table(x, ids)
         (unlabelled,) = _send(x.device, (ids == UNLABELED).nonzero()[0])
-        self._enqueue(x[unlabelled, :-1])
+        self._enqueue(x[unlabelled, : self.table.shape[1]])
 
     def _update_table(self, x: Tensor, ids: np.ndarray) -> None:
         """Move the rows; one step handles one RoI of every identity.
 
         Args:
-            x: (n, D + 1); the last column is the momentum.
+            x: (n, D), or (n, D + 1) with the momentum of each RoI.
             ids: (n,).
         """
-        x, momentum = x[:, :-1], x[:, -1:]
+        dim = self.table.shape[1]
         (labelled,) = (ids >= 0).nonzero()
         turn = turns(ids[labelled])
         labelled = labelled[turn.argsort(kind='stable')]
         at, rows = _send(x.device, labelled, ids[labelled])
         counts = np.bincount(turn).tolist()
         for now, row in zip(at.split(counts), rows.split(counts), strict=True):
-            moved = momentum[now] * self.table[row]
-            moved = moved + (1 - momentum[now]) * x[now]
+            new, momentum = x[now, :dim], self.momentum
+            if x.shape[1] > dim:
+                momentum = x[now, dim:]
+            moved = momentum * self.table[row]
+            moved = moved + (1 - momentum) * new
             if self.renormalise:
                 moved = F.normalize(moved, dim=1)
             self.table[row] = moved

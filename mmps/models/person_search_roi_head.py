@@ -160,7 +160,7 @@ class PersonSearchRoIHead(StandardRoIHead):
         if self.oim_head is not None:
             ids = self.identities(sampled, batch_data_samples)
             reid, embeddings = self.oim_head.loss(
-                pooled, ids, overlaps_of(sampled)
+                pooled, ids, self.overlaps(sampled)
             )
             losses.update(reid)
             boxes = replace(boxes, embeddings=embeddings)
@@ -230,6 +230,23 @@ class PersonSearchRoIHead(StandardRoIHead):
             ids.append(of_gt[result.pos_assigned_gt_inds])
             ids.append(of_gt.new_full((len(result.neg_priors),), BACKGROUND))
         return torch.cat(ids)
+
+    def overlaps(self, sampled: list[SamplingResult]) -> Tensor | None:
+        """(R,) IoU of each sampled RoI with its person, 0 for background.
+
+        None if the OIM loss has no use for them.
+        """
+        if not self.oim_head.loss_oim.needs_overlaps:
+            return None
+        parts = []
+        for result in sampled:
+            parts.append(
+                bbox_overlaps(
+                    result.pos_priors, result.pos_gt_bboxes, is_aligned=True
+                )
+            )
+            parts.append(parts[-1].new_zeros(len(result.neg_priors)))
+        return torch.cat(parts)
 
     def predict(
         self,
@@ -365,16 +382,3 @@ class PersonSearchRoIHead(StandardRoIHead):
             given, embeddings.split(sizes), strict=True
         ):
             instances.embeddings = part
-
-
-def overlaps_of(sampled: list[SamplingResult]) -> Tensor:
-    """(R,) IoU of each sampled RoI with its person, 0 for background."""
-    parts = []
-    for result in sampled:
-        parts.append(
-            bbox_overlaps(
-                result.pos_priors, result.pos_gt_bboxes, is_aligned=True
-            )
-        )
-        parts.append(parts[-1].new_zeros(len(result.neg_priors)))
-    return torch.cat(parts)

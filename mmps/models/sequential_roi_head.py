@@ -22,7 +22,7 @@ from torch import Tensor
 from mmps.ops import nms
 
 from .norm_aware_head import person_logits, vectors_of
-from .person_search_roi_head import PersonSearchRoIHead, overlaps_of
+from .person_search_roi_head import PersonSearchRoIHead
 from .sampled_boxes import SampledBoxes
 
 
@@ -178,7 +178,7 @@ class SequentialRoIHead(PersonSearchRoIHead):
             loss_reid_bbox=losses['loss_bbox'],
             acc_reid=losses['acc'],
             loss_oim=self.oim_head.loss_oim(
-                embeddings, ids, overlaps_of(sampled)
+                embeddings, ids, self.overlaps(sampled)
             ),
         )
 

@@ -138,7 +138,7 @@ def test_a_query_guided_network_reranks(
         *(inferencer, 'search'), lambda *_, **how: asked.append(how) or []
     )
     searcher.search(query, examples.gallery[:1], top=3)
-    assert asked == [dict(top=None, rerank=module.RERANK)]
+    assert asked == [dict(top=3, rerank=module.RERANK)]
 
 
 def test_somebody_must_be_picked(searcher, examples, query):

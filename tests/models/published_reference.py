@@ -216,7 +216,8 @@ def detections(boxes, scores, deltas, height, width, threshold, nms_at, most):
     return refined, [enough[i] for i in kept]
 
 
-def oimnetpp(feature, boxes, weights, size, height, width, options):
+def classified(feature, boxes, weights, size, height, width, options):
+    """Vectors and scores of boxes, refined boxes, and which stay."""
     after = strongest(
         stage(
             regions_of(feature, boxes, size),
@@ -230,9 +231,16 @@ def oimnetpp(feature, boxes, weights, size, height, width, options):
     refined, kept = detections(
         boxes, scores[:, 0], deltas, height, width, **options
     )
+    return after[kept], scores[kept, 0], [refined[i] for i in kept]
+
+
+def oimnetpp(feature, boxes, weights, size, height, width, options):
+    after, scores, refined = classified(
+        feature, boxes, weights, size, height, width, options
+    )
     x = linear(after, weights, 'roi_head.oim_head.fc')
     x = F.normalize(bn(x, weights, 'roi_head.oim_head.norm'), dim=1)
-    return [refined[i] for i in kept], scores[kept, 0], x[kept]
+    return refined, scores, x
 
 
 def nae(feature, boxes, weights, size, height, width, options):
@@ -251,21 +259,9 @@ def nae(feature, boxes, weights, size, height, width, options):
 
 
 def seqnet(feature, boxes, weights, size, height, width, options):
-    after = strongest(
-        stage(
-            regions_of(feature, boxes, size),
-            weights,
-            'roi_head.shared_head.layer4',
-            2,
-        )
+    _, scores, first = classified(
+        feature, boxes, weights, size, height, width, options
     )
-    scores = linear(after, weights, 'roi_head.bbox_head.fc_cls').softmax(1)
-    deltas = linear(after, weights, 'roi_head.bbox_head.fc_reg')
-    refined, kept = detections(
-        boxes, scores[:, 0], deltas, height, width, **options
-    )
-    first = [refined[i] for i in kept]
-    scores = scores[kept, 0]
     regions = regions_of(feature, first, size)
     after = strongest(stage(regions, weights, 'roi_head.reid_stage.layer4', 2))
     embeddings, _ = norm_aware(regions, after, weights)
