@@ -89,7 +89,9 @@ def convert_weights(published: Published, network: Network) -> Conversion:
     table = weights[TABLE]
     _check(TABLE, table, ('P', network.embedding), sizes, source)
     for key, shape in network.zeros.items():
-        state[key] = torch.zeros([_size(size, sizes) for size in shape])
+        state[key] = torch.zeros(
+            [resolved_size(size, sizes) for size in shape]
+        )
     return Conversion(
         state=state,
         table=_plain(table),
@@ -125,7 +127,7 @@ def _check(
         for size, number in zip(shape, found, strict=True):
             if isinstance(size, str) and size.isalnum() and size[0].isalpha():
                 sizes.setdefault(size, number)
-        expected = tuple(_size(size, sizes) for size in shape)
+        expected = tuple(resolved_size(size, sizes) for size in shape)
     else:
         expected = shape
     if found != expected or 0 in found:
@@ -139,7 +141,7 @@ def _check(
         raise CheckpointError(source, f'{key} is {value.dtype}, not {kind}')
 
 
-def _size(size: int | str, sizes: Mapping[str, int]) -> int:
+def resolved_size(size: int | str, sizes: Mapping[str, int]) -> int:
     """'D4+D5' or '16W' as a number."""
     if isinstance(size, int):
         return size

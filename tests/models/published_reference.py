@@ -216,6 +216,21 @@ def detections(boxes, scores, deltas, height, width, threshold, nms_at, most):
     return refined, [enough[i] for i in kept]
 
 
+def given(name, feature, boxes, weights, size):
+    """Embeddings of boxes that somebody gives."""
+    regions = regions_of(feature, boxes, size)
+    stem = 'reid_stage' if name == 'seqnet' else 'shared_head'
+    after = strongest(stage(regions, weights, f'roi_head.{stem}.layer4', 2))
+    if name == 'oimnetpp':
+        return plain_embedding(after, weights)
+    return norm_aware(regions, after, weights)[0]
+
+
+def plain_embedding(after, weights):
+    x = linear(after, weights, 'roi_head.oim_head.fc')
+    return F.normalize(bn(x, weights, 'roi_head.oim_head.norm'), dim=1)
+
+
 def classified(feature, boxes, weights, size, height, width, options):
     """Vectors and scores of boxes, refined boxes, and which stay."""
     after = strongest(
@@ -238,9 +253,7 @@ def oimnetpp(feature, boxes, weights, size, height, width, options):
     after, scores, refined = classified(
         feature, boxes, weights, size, height, width, options
     )
-    x = linear(after, weights, 'roi_head.oim_head.fc')
-    x = F.normalize(bn(x, weights, 'roi_head.oim_head.norm'), dim=1)
-    return refined, scores, x
+    return refined, scores, plain_embedding(after, weights)
 
 
 def nae(feature, boxes, weights, size, height, width, options):

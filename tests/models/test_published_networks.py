@@ -2,125 +2,31 @@
 
 import pytest
 import torch
-from torch import nn
 
-from tests.models import published_reference as reference
-from tests.models.build import batch, build, model_config, scene
-
-NAMES = ['oimnetpp', 'nae', 'seqnet']
-BOXES = [[10, 10, 40, 85], [60, 5, 95, 90]]
+from tests.models.published_networks import NAMES, expected, network, pictures
 
 
-def network(name, depth=18, seed=0):
-    """Random weights, and statistics near those of the pictures."""
-    cfg = model_config(f'{name}/{name}_r{depth}_synth')
-    cfg.test_cfg.rpn.update(nms_pre=60, max_per_img=12)
-    cfg.test_cfg.rcnn.update(score_thr=0.5, max_per_img=6)
-    model = build(cfg, seed)
-    norms = []
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight)
-        elif isinstance(module, nn.modules.batchnorm._BatchNorm):
-            norms.append(module)
-            module.momentum = 1.0
-            if module.affine:
-                nn.init.uniform_(module.weight, 0.5, 1.5)
-    # small enough that boxes stay near their proposals
-    for part in (model.rpn_head.rpn_reg, model.roi_head.bbox_head.fc_reg):
-        nn.init.normal_(part.weight, std=0.02)
-    model.train()
-    with torch.no_grad():
-        model.loss(*pictures(model.double(), training=True))
-        for module in norms:
-            module.running_var *= 0.8 + 0.4 * torch.rand_like(
-                module.running_var
-            )
-            module.running_mean += 0.02 * torch.randn_like(module.running_mean)
-    return spread_scores(model.eval())
+def close(found, wanted, atol):
+    torch.testing.assert_close(
+        found.double(), torch.as_tensor(wanted).double(), rtol=0, atol=atol
+    )
 
 
-@torch.no_grad()
-def spread_scores(model):
-    """Centre what scores are made of, so that about half pass 0.5."""
-    head = model.roi_head
-    seen = []
-    part = getattr(head.oim_head, 'rescale', None)
-    if hasattr(head.bbox_head, 'fc_cls'):
-        part = head.bbox_head.fc_cls
-        part.weight.mul_(0.05)
-    hook = part.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
-    model.predict(*pictures(model))
-    hook.remove()
-    if isinstance(part, nn.BatchNorm1d):
-        part.running_mean.copy_(seen[0].mean(dim=0))
-        part.running_var.copy_(seen[0].var(dim=0))
-    else:
-        part.bias.sub_(part(seen[0]).mean(dim=0))
-    return model
-
-
-def pictures(model, training=False):
-    """Two of different size, so that the first one is padded."""
-    scenes = [
-        scene(BOXES, [3, -1], shape=(96, 112)),
-        scene(BOXES[:1], [5], shape=(112, 128), seed=1),
-    ]
-    inputs, samples = batch(model, *scenes, training=training)
-    return inputs.double(), samples
-
-
-@pytest.fixture(scope='module', params=NAMES)
-def ran(request):
-    """A network, its input, and what it says of it."""
-    model = network(request.param)
+@pytest.mark.parametrize('name', NAMES)
+def test_people_and_queries_are_those_of_the_formulas(name):
+    model = network(name)
     inputs, samples = pictures(model)
     with torch.no_grad():
         found = model.predict(inputs, samples)
-    return request.param, model, inputs, found
-
-
-@pytest.fixture(scope='module')
-def expected(ran):
-    """What the reference says of the same input."""
-    name, model, inputs, found = ran
-    weights = model.state_dict()
-    scales = model.rpn_head.prior_generator.scales.tolist()
-    anchors = reference.base_anchors(scales, [2.5])
-    results = []
-    for feature, sample in zip(
-        reference.c4(inputs, weights), found, strict=True
+    for sample, (people, given) in zip(
+        found, expected(name, model, inputs, samples), strict=True
     ):
-        size = sample.metainfo['img_shape']
-        boxes = reference.proposals(
-            feature, weights, anchors, *size, model.test_cfg.rpn
-        )
-        options = dict(threshold=0.5, nms_at=0.4, most=6)
-        results.append(
-            getattr(reference, name)(
-                feature, boxes, weights, 8, *size, options
-            )
-        )
-    return results
-
-
-def test_people_are_those_of_the_formulas(ran, expected):
-    for sample, (boxes, scores, embeddings) in zip(
-        ran[3], expected, strict=True
-    ):
-        found = sample.pred_instances
+        boxes, scores, embeddings = people
+        instances = sample.pred_instances
         # neither all nor nothing, or thresholds would not be tested
-        assert 1 < len(found) < 12
+        assert 1 < len(instances) < 12
         # scores and boxes are decided in float32
-        torch.testing.assert_close(
-            found.bboxes.double(),
-            torch.tensor(boxes).double(),
-            rtol=0,
-            atol=1e-3,
-        )
-        torch.testing.assert_close(
-            found.scores.double(), scores, rtol=0, atol=1e-5
-        )
-        torch.testing.assert_close(
-            found.embeddings.double(), embeddings, rtol=0, atol=1e-4
-        )
+        close(instances.bboxes, boxes, 1e-3)
+        close(instances.scores, scores, 1e-5)
+        close(instances.embeddings, embeddings, 1e-4)
+        close(sample.gt_instances.embeddings, given, 1e-6)
