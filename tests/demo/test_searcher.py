@@ -113,6 +113,12 @@ def test_frames_of_a_video(searcher, query, clip):
     assert found.pictures[0].shape == (240, 320, 3)
 
 
+def test_frames_are_grouped_before_the_first_are_taken(searcher, query, clip):
+    (one,) = searcher.search(query, [clip], every=2, top=1).groups
+    (all_of_them,) = searcher.search(query, [clip], every=2, top=50).groups
+    assert len(one.matches) == len(all_of_them.matches) > 1
+
+
 def test_appearances_far_apart_are_two(searcher, query, clip, monkeypatch):
     monkeypatch.setattr(module, 'GAP', 0.1)
     found = searcher.search(query, [clip], every=2, top=50)

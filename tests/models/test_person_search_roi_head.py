@@ -43,6 +43,30 @@ def test_identities_follow_the_assigned_person():
     }
 
 
+def test_overlaps_are_worked_out_for_those_who_need_them():
+    people = [[0.0, 0, 20, 40], [40, 0, 60, 40]]
+    boxes = [[0.0, 0, 20, 30], [42, 0, 60, 40], [80, 50, 100, 90]]
+    model = build(model_config('oimnetpp/oimnetpp_r18_synth'))
+    feats, samples = feature(model, scene(people, [7, 2]))
+    proposals = [InstanceData(bboxes=torch.tensor(boxes))]
+    sampled = model.roi_head.sample(feats, proposals, samples)
+    overlaps = model.roi_head.overlaps(sampled)
+    of_box = dict(
+        zip(
+            map(tuple, sampled[0].priors.tolist()),
+            overlaps.tolist(),
+            strict=True,
+        )
+    )
+    assert of_box == {
+        (0, 0, 20, 30): pytest.approx(0.75),
+        (42, 0, 60, 40): pytest.approx(0.9),
+        (80, 50, 100, 90): 0,
+        **dict.fromkeys(map(tuple, people), 1),
+    }
+    assert build().roi_head.overlaps(sampled) is None
+
+
 def test_sampling_leaves_the_proposals_as_they_were():
     model = build()
     feats, samples = feature(model, scene([[0, 0, 20, 40]]))

@@ -77,6 +77,14 @@ def test_no_gradient_of_the_second_head_reaches_the_first(trained):
         assert all(p.grad.any() for p in part.parameters())
 
 
+def test_the_second_head_has_a_weight_of_its_own(trained):
+    head, feats, samples, proposals = trained
+    head.reid_bbox_head.loss_bbox.loss_weight = 0.0
+    losses, _ = head.loss_and_sampled(feats, proposals, samples)
+    assert losses['loss_reid_bbox'] == 0
+    assert losses['loss_bbox'] > 0
+
+
 def test_what_a_distiller_sees_is_the_first_head(trained):
     head, feats, samples, proposals = trained
     torch.manual_seed(0)
@@ -123,6 +131,37 @@ def test_either_head_may_score(score):
     logits = logits if score == 'first' else person_logits(norms)
     scores = logits.softmax(dim=1)[:, 0].sort(descending=True)[0]
     torch.testing.assert_close(found.scores, scores)
+
+
+@pytest.mark.parametrize(('threshold', 'left'), [(1.0, 3), (0.9, 2)])
+def test_the_second_head_suppresses_by_a_threshold_of_its_own(threshold, left):
+    model = network(
+        nms=dict(type='nms', iou_threshold=1.0),
+        reid_nms=dict(type='nms', iou_threshold=threshold),
+    ).eval()
+    feats, samples = prepared(model, training=False)
+    # one of them twice
+    boxes = torch.tensor([BOXES[0], *BOXES]).float()
+    with torch.no_grad():
+        found = model.roi_head.predict(
+            feats, [InstanceData(bboxes=boxes)] * 2, samples
+        )
+    assert len(found[0]) == left
+
+
+def test_boxes_are_given_back_in_original_pixels():
+    model = network().eval()
+    feats, samples = prepared(model, training=False)
+    for sample in samples:
+        sample.set_metainfo(dict(scale_factor=(2.0, 4.0)))
+    proposals = [InstanceData(bboxes=torch.tensor(BOXES).float())] * 2
+    with torch.no_grad():
+        inside, original = (
+            model.roi_head.predict(feats, proposals, samples, rescale)[0]
+            for rescale in (False, True)
+        )
+    scale = torch.tensor([2.0, 4.0, 2.0, 4.0])
+    torch.testing.assert_close(original.bboxes, inside.bboxes / scale)
 
 
 @pytest.mark.parametrize(
