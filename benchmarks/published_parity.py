@@ -4,16 +4,29 @@ From the image to the last NMS: half-width ResNet-18, random weights and
 BatchNorm statistics, two images of different size in a batch. Prints the
 largest differences over everybody found as a Markdown table.
 
-    PYTHONPATH=. python benchmarks/published_parity.py
+    python benchmarks/published_parity.py
 """
+
+import argparse
+import sys
+from pathlib import Path
 
 import torch
 
-from tests.models.published_networks import NAMES, expected, network, pictures
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
     """Compare in float64, then in float32."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    sys.path.insert(0, str(ROOT))
+    from tests.models.published_networks import (
+        NAMES,
+        expected,
+        network,
+        pictures,
+    )
+
     print('| network | people | boxes, pixels | scores | embeddings |')
     print('| --- | --- | --- | --- | --- |')
     for dtype in (torch.float64, torch.float32):
