@@ -51,3 +51,8 @@ class MobileNetV2C4(MobileNetV2):
         for name in self.layers[_LAST + 1 :]:
             delattr(self, name)
         del self.layers[_LAST + 1 :]
+
+    def train(self, mode: bool = True) -> 'MobileNetV2C4':
+        """Switch the mode; mmdet's own returns nothing."""
+        super().train(mode)
+        return self

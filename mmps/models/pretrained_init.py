@@ -70,6 +70,9 @@ class _PretrainedPart:
         module.load_state_dict(
             {key: loaded.get(key, value) for key, value in own.items()}
         )
+        for child in module.children():
+            if hasattr(child, 'init_weights'):
+                child.is_init = True  # or mmengine lets it start anew
         print_log(
             f'{type(module).__name__}: {len(own)} weights and statistics from '
             f'{self.checkpoint}',

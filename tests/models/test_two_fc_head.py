@@ -22,6 +22,7 @@ def drawn(norm_cfg=None):
     return head
 
 
+@torch.no_grad()
 def slow_layer(layer, inputs):
     """One layer of one RoI, number by number."""
     linear, norm, _ = layer
