@@ -22,7 +22,8 @@ from tests.synthetic.sets import make_prw
 ROOT = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(p for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
 NAME = re.compile(
-    r'(?P<method>det|oim|qeeps|nae|seqnet|oimnetpp)_r(?P<depth>18|50)'
+    r'(?P<method>det|oim|qeeps|nae|seqnet|oimnetpp|light)_'
+    r'(r(?P<depth>18|50)|mnv2)'
     r'(_(?P<detector>seqnet)?det(?P<det>50))?'
     r'(_(?P<table>oim18|oim50|qeeps50|seqnet50))?(_w(?P<weight>0\.\d))?'
     r'(_bn)?'
@@ -136,13 +137,18 @@ def test_a_config_is_what_its_name_says(path):
     assert name is not None
     distilled = name['det'] or name['table']
     assert path.parent.name == ('kd' if distilled else name['method'])
-    assert cfg.model.backbone.depth == int(name['depth'])
+    if name['depth']:
+        assert cfg.model.backbone.depth == int(name['depth'])
+    else:
+        assert cfg.model.backbone.type == 'MobileNetV2C4'
     num_ids, queue_size, scale = DATA[name['data']]
     resize = next(t for t in training_set(cfg).pipeline if t.type == 'Resize')
     large = name['method'] in LARGE or name['detector'] in LARGE
     assert resize.scale == (
         DATA['_900'][2] if large and not name['data'] else scale
     )
+    light = cfg.model.roi_head.shared_head.type == 'TwoFCHead'
+    assert light == (name['method'] == 'light')
     if name['method'] == 'det':
         assert 'oim_head' not in cfg.model.roi_head
         assert cfg.test_evaluator.protocols == []
@@ -299,6 +305,9 @@ def test_both_halves_of_the_network_come_from_one_checkpoint(path):
     cfg = load(path)
     model = cfg.model
     half = model.roi_head.shared_head
+    if half.type == 'TwoFCHead':
+        check_light(model)
+        return
     assert model.backbone.init_cfg == half.init_cfg
     assert model.backbone.depth == half.depth
     if path.stem.endswith('_bn'):
@@ -318,6 +327,31 @@ def test_both_halves_of_the_network_come_from_one_checkpoint(path):
     else:
         depth = model.backbone.depth
         assert half.init_cfg.checkpoint == f'torchvision://resnet{depth}'
+
+
+def check_light(model):
+    """A new head on a backbone of ImageNet, or all of it from scratch."""
+    backbone, head = model.backbone, model.roi_head
+    thin, layers = head.bbox_roi_extractor, head.shared_head
+    assert 'init_cfg' not in layers
+    scratch = backbone.get('init_cfg') is None
+    for new in (thin, layers):
+        assert ('norm_cfg' in new) == scratch
+    if scratch:
+        assert not backbone.norm_eval
+        assert backbone.norm_cfg.requires_grad
+        assert backbone.get('frozen_stages', -1) == -1
+    else:
+        name = backbone.init_cfg.type.removeprefix('Pretrained')
+        assert backbone.type.startswith(name)
+        assert backbone.norm_eval
+        assert not backbone.norm_cfg.requires_grad
+    # the map is that of the RPN, and each part takes what the one before has
+    assert thin.in_channels == model.rpn_head.in_channels
+    assert layers.in_channels == thin.out_channels
+    assert layers.roi_feat_size == thin.output_size
+    for branch in (head.bbox_head, head.oim_head):
+        assert branch.in_channels == layers.out_channels
 
 
 def test_training_and_testing_see_the_same_data_set(path):
@@ -353,6 +387,36 @@ def test_every_model_builds_and_predicts(path):
     assert sample.pred_instances.bboxes.shape[1] == 4
     if 'oim_head' in cfg.roi_head:
         assert sample.gt_instances.embeddings.shape == (1, 256)
+
+
+@pytest.mark.parametrize('backbone', ['r18', 'mnv2'])
+def test_a_light_student_learns_in_every_part(backbone):
+    cfg = copy(ROOT / 'light' / f'light_{backbone}_synth.py').model
+    torch.manual_seed(0)
+    model = MODELS.build(cfg).train()
+    model.init_weights()
+    boxes = [[10, 10, 40, 90], [60, 20, 90, 120]]
+    scenes = [
+        scene(boxes, ids, shape=(128, 160), seed=seed)
+        for seed, ids in enumerate([[17, 3], [3, -1]])
+    ]
+    loss_oim = model.roi_head.oim_head.loss_oim
+    rows = torch.nn.functional.normalize(torch.randn(150, 256), dim=1)
+    loss_oim.freeze(rows)
+    seen = []  # blocks start as the identity: two steps reach all of them
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        losses = model.loss(*batch(model, *scenes, training=True))
+        loss, _ = model.parse_losses(losses)
+        loss.backward()
+        assert loss.isfinite()
+        seen.append({n for n, p in model.named_parameters() if p.grad.any()})
+        optimizer.step()
+    assert torch.equal(loss_oim.table, rows)
+    never = {n for n, _ in model.named_parameters()} - seen[0] - seen[1]
+    # a BatchNorm takes off the bias of the linear layer before it
+    assert never <= {'roi_head.oim_head.fc.bias'}
 
 
 @pytest.mark.slow

@@ -23,12 +23,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmps.atomic_files import write_text
 from mmps.plain_model import plain_model
 
+#: Runs on every RoI: conv5, or the layers of a light head.
+_HEAD = 'roi_head.shared_head'
 #: Parts that a table has a line for, if the network has them.
 PARTS = (
     'backbone',
     'rpn_head',
     'roi_head.bbox_roi_extractor',
-    'roi_head.shared_head',
+    _HEAD,
     'roi_head.bbox_head',
     'roi_head.oim_head',
     'roi_head.sim_head',
@@ -63,7 +65,8 @@ class Analysis:
             the module's part -> how many. Tables and queues are here.
         macs: Part, or 'all' -> MACs of one tested image; of one pair for a
             query-guided network.
-        rois: RoIs that went through conv5 for the MACs and times.
+        rois: RoIs that went through the shared head (conv5, or the layers of
+            a light head) for the MACs and times.
         milliseconds: Medians of one tested image or pair: 'ms' by the clock
             and, without a GPU, 'CPU ms' of all threads, which other programs
             hardly change; empty if not timed.
@@ -76,6 +79,11 @@ class Analysis:
     rois: int = 0
     milliseconds: dict[str, float] = field(default_factory=dict)
     pairs: bool = False
+
+    @property
+    def head_macs(self) -> float:
+        """MACs of the shared head for one RoI; 0 if none went through."""
+        return self.macs.get(_HEAD, 0) / self.rois if self.rois else 0
 
 
 def build_network(cfg: Config) -> nn.Module:
@@ -294,6 +302,7 @@ def table(analyses: dict[str, Analysis], shape: tuple[int, int]) -> str:
     for part in PARTS:
         row(f'- in {part}', lambda a, part=part: a.macs.get(part), 1e9, 2)
     row('RoIs', lambda a: a.rois, 1, 0)
+    row(f'MMACs of a RoI in {_HEAD}', lambda a: a.head_macs, 1e6, 2)
     for name in ('ms', 'CPU ms'):
         row(
             f'{name}, {size}',

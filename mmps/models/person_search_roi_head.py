@@ -30,6 +30,8 @@ from .sampled_boxes import SampledBoxes, mean_over_ranks
 class PersonSearchRoIHead(StandardRoIHead):
     """conv5 on every RoI, one vector of it, and three branches on top.
 
+    A ``TwoFCHead`` may take the place of conv5.
+
     Test options (``test_cfg.rcnn``): ``score_thr``, ``nms=dict(
     iou_threshold)``, ``max_per_img`` and ``reid_on``: 'proposal' takes the
     embedding on the proposal, before regression, as Xiao et al. do;
@@ -37,7 +39,7 @@ class PersonSearchRoIHead(StandardRoIHead):
 
     Args:
         bbox_roi_extractor: Config of the RoI extractor.
-        shared_head: Config of conv5.
+        shared_head: Config of conv5 (``ResConv5``) or of a ``TwoFCHead``.
         bbox_head: Config of a ``BBoxHead`` on (R, C) vectors.
         oim_head: Config of the re-identification branch; without it this is
             the detector alone.

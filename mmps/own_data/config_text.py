@@ -361,6 +361,15 @@ def _start_of(source: str, model: dict) -> Start:
             'and detectors',
             'start from one of those, or write load_from by hand',
         )
+    layers = model.roi_head.shared_head.type
+    if layers != 'ResConv5':
+        raise InputError(
+            source,
+            f'has a {layers} on its RoIs; configs are written for networks '
+            'with ResConv5',
+            'base a config on that of the network, and set its data, num_ids '
+            'and load_from by hand',
+        )
     generator = model.rpn_head.anchor_generator
     return Start(
         source=source,

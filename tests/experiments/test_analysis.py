@@ -86,6 +86,28 @@ def test_macs_of_conv5_grow_with_the_rois(oim):
     assert few.macs['backbone'] == oim.macs['backbone']
 
 
+@pytest.mark.parametrize('backbone', ['r18', 'mnv2'])
+def test_a_light_head_by_hand(backbone, oim):
+    light = analyze(config(f'light/light_{backbone}_synth'), SHAPE, repeats=0)
+    # 8 x 8 cells of 32 channels, two layers; conv5 has 3 x 3 convolutions of
+    # 128 or 256 to 256 channels on 4 x 4 cells and a 1 x 1 one beside them
+    assert light.head_macs == 8 * 8 * 32 * 512 + 512 * 256
+    conv5 = 16 * 256 * (9 * 128 + 3 * 9 * 256 + 128)
+    assert oim.head_macs == conv5
+    assert 28 < conv5 / light.head_macs < 29
+    parameters = light.head_macs + 2 * (512 + 256)  # and of the BatchNorms
+    assert light.parameters['roi_head.shared_head'].total == parameters
+    parts = [v for k, v in light.macs.items() if k != 'all']
+    assert sum(parts) == light.macs['all']
+    # the map is thinned once, whatever the number of RoIs
+    channels = 128 if backbone == 'r18' else 48
+    thin = 6 * 8 * channels * 32
+    assert light.macs['roi_head.bbox_roi_extractor'] > thin
+    assert light.parameters['roi_head.bbox_roi_extractor'].total == (
+        channels * 32 + 2 * 32
+    )
+
+
 def test_a_convolution_by_hand(oim):
     # 1 x 1 convolutions of the RPN and its 3 x 3 on a map of stride 16
     rpn = config('oim/oim_r18_tiny').model.rpn_head
@@ -124,7 +146,8 @@ def test_config_is_left_as_it_is():
 
 def test_percentages_are_of_the_first():
     parameters = {'all': Count(2_000_000, 1_000_000)}
-    first = Analysis(parameters, {}, {'all': 4_000_000_000}, 300, {'ms': 20})
+    macs = {'all': 4_000_000_000, 'roi_head.shared_head': 900_000_000}
+    first = Analysis(parameters, {}, macs, 300, {'ms': 20})
     second = Analysis(
         {'all': Count(1_000_000), 'backbone': Count(500_000)},
         {'queue': 10_000},
@@ -147,5 +170,6 @@ def test_percentages_are_of_the_first():
     ]
     assert cells['GMACs, 80 x 60'] == ['4.00', '3.00 (75 %)']
     assert cells['RoIs'] == ['300', '100 (33 %)']
+    assert cells['MMACs of a RoI in roi_head.shared_head'] == ['3.00', '-']
     assert cells['ms, 80 x 60'] == ['20', '-']
     assert not any(name.startswith('CPU') for name in cells)

@@ -106,11 +106,17 @@ def test_options_that_contradict_the_start(data, tmp_path, monkeypatch):
         written(data, tmp_path, start='a.pth', like=like, narrow=True)
 
 
-def test_a_start_that_is_none():
+def test_a_start_that_is_none(monkeypatch):
     with pytest.raises(InputError, match='is not released'):
         look_at_start('zoo://oim_r50')
     with pytest.raises(InputError, match='is a QEEPS'):
         look_at_start('zoo://qeeps_r18_synth')
+    monkeypatch.setattr(
+        'mmps.own_data.config_text.read_weights', lambda _: {'a': 1}
+    )
+    like = str(ROOT / 'configs/light/light_mnv2_synth.py')
+    with pytest.raises(InputError, match='has a TwoFCHead on its RoIs'):
+        look_at_start('a.pth', like=like)
 
 
 def test_a_checkpoint_needs_the_config_that_it_was_trained_with(

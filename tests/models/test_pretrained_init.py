@@ -3,11 +3,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmdet.models.backbones import ResNet
+from mmdet.models.backbones import MobileNetV2, ResNet
 from mmengine.config import Config
 
 from mmps.errors import InputError
-from mmps.models import PretrainedResNet, ResConv5
+from mmps.models import (
+    MobileNetV2C4,
+    PretrainedMobileNetV2,
+    PretrainedResNet,
+    ResConv5,
+)
 from tests.models.torchvision_names import torchvision_state
 
 ROOT = Path(__file__).parents[2]
@@ -86,3 +91,34 @@ def test_a_file_that_cannot_be_had_names_both_keys_of_a_config():
         for part in key.split('.'):
             value = value[part]
         assert value == 'torchvision://resnet18'
+
+
+def test_a_mobilenet_takes_its_layers_from_the_whole_file(tmp_path):
+    state = MobileNetV2(0.5).state_dict()
+    state = {k: torch.rand_like(v.float()) for k, v in state.items()}
+    path = str(tmp_path / 'mobilenet.pth')
+    torch.save({'state_dict': state}, path)
+    network = MobileNetV2C4(
+        0.5, init_cfg=dict(type='PretrainedMobileNetV2', checkpoint=path)
+    )
+    network.init_weights()
+    for key, value in network.state_dict().items():
+        if not key.endswith('num_batches_tracked'):
+            assert torch.equal(value, state[key]), key
+
+
+@pytest.mark.parametrize(
+    ('width', 'change', 'message'),
+    [
+        (1.0, {}, r'another shape .*widen_factor of the config'),
+        (0.5, {'layer5.0.linear_conv.bn.bias': None}, '1 keys missing'),
+        (0.5, {'features.0': torch.zeros(1)}, r"unexpected \['features.0"),
+    ],
+)
+def test_another_mobilenet_is_refused(width, change, message, tmp_path):
+    state = {**MobileNetV2(0.5).state_dict(), **change}
+    state = {k: v for k, v in state.items() if v is not None}
+    torch.save(state, tmp_path / 'm.pth')
+    network = MobileNetV2C4(width)
+    with pytest.raises(ValueError, match=message):
+        PretrainedMobileNetV2(str(tmp_path / 'm.pth'))(network)
