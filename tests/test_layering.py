@@ -34,7 +34,7 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     # builds models by their configs, knows none of them
     'inference': {'checkpoints', 'evaluation', 'datasets', 'zoo', 'configs'},
     # reads networks as inference does, and knows what their parts compute
-    'export': {'inference', 'models'},
+    'export': {'evaluation', 'inference', 'models', 'ops'},
     'visualization': {'evaluation', 'inference'},
     'report': {'evaluation', 'visualization'},
     'demo': {'datasets', 'inference', 'synthetic', 'visualization'},

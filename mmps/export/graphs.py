@@ -62,7 +62,7 @@ def parts_of(model: nn.Module) -> dict[str, Part]:
         'scene', 'people' and, of a network with two heads, 'reid'.
     """
     scene = Scene(model).eval()
-    image = torch.rand(1, 3, *_SIDES) * 255
+    image = example_image()
     with torch.no_grad():
         c4 = scene(image)[0]
     boxes = {'c4': c4, 'rois': _some_boxes()}
@@ -87,6 +87,11 @@ def parts_of(model: nn.Module) -> dict[str, Part]:
             People(head).eval(), boxes, (*names, 'embeddings'), axes
         )
     return parts
+
+
+def example_image() -> Tensor:
+    """(1, 3, H, W) that a graph is traced with."""
+    return torch.rand(1, 3, *_SIDES) * 255
 
 
 def _some_boxes() -> Tensor:

@@ -16,6 +16,8 @@ from mmps.inference.onnx_metadata import KEY, Metadata
 
 from .describe import metadata_of
 from .graphs import Part, parts_of
+from .single import single_part
+from .suppression import TRANSLATIONS
 
 #: Version of the operators.
 OPSET = 18
@@ -44,7 +46,11 @@ def export_network(
     """
     metadata = metadata_of(network, layout)
     files = []
-    for name, part in parts_of(network.model).items():
+    if layout == 'single':
+        parts = {'single': single_part(network.model, metadata)}
+    else:
+        parts = parts_of(network.model)
+    for name, part in parts.items():
         path = folder / f'{name}.onnx'
         save(graph_of(part), replace(metadata, part=name), path)
         note(f'wrote {path} ({path.stat().st_size / 1e6:.1f} MB)')
@@ -63,6 +69,7 @@ def graph_of(part: Part) -> onnx.ModelProto:
             input_names=list(part.inputs),
             output_names=list(part.outputs),
             dynamic_shapes=part.shapes,
+            custom_translation_table=TRANSLATIONS,
             external_data=False,
             verbose=False,
             optimize=True,
