@@ -3,6 +3,8 @@
 mmps export zoo://oim_r18_qeeps50_synth --out exported
 mmps export oim_r50 epoch_20.pth --out exported --proposals 100
 mmps export oim_r50 epoch_20.pth --out exported --check photos/
+mmps export oim_r18_synth zoo://oim_r18_synth --out exported \\
+    --int8 data/synth-small/Image/SSM --measure
 mmps search street.jpg --pick 3 --gallery photos/ --model exported
 
 scene.onnx looks at a picture, people.onnx at boxes in it; single.onnx does
@@ -49,19 +51,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='images, or folders of images: compare boxes, scores and '
         'embeddings with those of torch',
     )
+    parser.add_argument(
+        '--int8',
+        nargs='+',
+        metavar='PICTURE',
+        help='also write the network in int8, into DIR/int8: images, or '
+        'folders of images, to calibrate on, such as those it was trained on',
+    )
+    parser.add_argument(
+        '--measure',
+        action='store_true',
+        help='test what was written on the test set of the config, as '
+        '`mmps test CONFIG DIR` does, and write the figures into the files',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, and compare."""
+    """Export, quantise, compare, and measure."""
     from pathlib import Path
 
-    pictures = _pictures(args.check)
-    from mmps.export import export_network
+    from mmps.errors import InputError
+
+    pictures, calibration = map(_pictures, (args.check, args.int8))
+    if args.measure and args.layout == 'single':
+        raise InputError(
+            '--measure',
+            'needs the embeddings of given boxes, which a single graph lacks',
+            'Leave out --layout single',
+        )
+    from mmps.export import export_network, quantize
     from mmps.inference.network import Network
 
     network = Network(args.config, args.weights, 'cpu', args.proposals)
-    export_network(network, Path(args.out), args.layout, print)
-    return _check(network, args.out, pictures) if pictures else 0
+    folders = [Path(args.out)]
+    export_network(network, folders[0], args.layout, print)
+    if calibration:
+        folders.append(quantize(folders[0], calibration, print))
+    if args.measure:
+        _measure(network, folders)
+    codes = [_check(network, folder, pictures) for folder in folders]
+    return max(codes)
 
 
 def _pictures(given: list[str] | None) -> list[str]:
@@ -73,12 +102,31 @@ def _pictures(given: list[str] | None) -> list[str]:
     return [path for path in listed(given) if not is_video(path)]
 
 
-def _check(network, folder: str, pictures: list[str]) -> int:
+def _measure(network, folders: list) -> None:
+    """Test each folder on the protocols of the config, and write it down."""
+    import tempfile
+
+    from mmps.apis import load_config, run_test
+    from mmps.evaluation.result_text import describe_result
+    from mmps.export import with_measured
+
+    for folder in folders:
+        with tempfile.TemporaryDirectory() as place:
+            cfg = load_config(str(network.config), work_dir=place)
+            result = run_test(cfg, str(folder))
+        print(f'{folder}\n{describe_result(result)}')
+        with_measured(folder, {'config': network.name, **result})
+
+
+def _check(network, folder, pictures: list[str]) -> int:
     """Print what differs; 1 if it is too much."""
+    if not pictures:
+        return 0
     from mmps.export.check import LIMITS, differences, table, total
     from mmps.inference.onnx_network import OnnxNetwork
 
     exported = OnnxNetwork(folder)
+    print(f'{folder}, {exported.metadata.precision}:')
     limits = LIMITS[exported.metadata.precision]
     found = differences(
         *(network, exported, pictures, network.det_thr),

@@ -4,7 +4,8 @@ from mmps.lazy import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
+    check='differences total',
     describe='metadata_of',
-    graphs='parts_of',
-    write='export_network save',
+    quantization='quantize with_measured',
+    write='export_network',
 )

@@ -62,6 +62,8 @@ class Network:
                 raise ValueError(f'proposals must be >= 1, got {proposals}')
             cfg.model.test_cfg.rpn.max_per_img = proposals
         pipeline = _test_pipeline(cfg)
+        #: Path of the config.
+        self.config = config
         #: In the zoo, or of the config.
         self.name = self.entry.name if self.entry else config_name(config)
         #: Steps from a picture to what the network takes, as configs.

@@ -8,7 +8,7 @@ Symbols used in this file:
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ _NAMES = {
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 #: Overlap (IoU) from which on a detection is the person of a box.
 _SAME_PERSON = 0.5
+#: No boxes.
+_NONE = np.zeros((0, 4), np.float32)
 _PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider'}
 
 
@@ -73,7 +75,7 @@ class OnnxNetwork:
         self.metadata: Metadata = files[0][1]
         options = _options(device)
         self._graphs = {
-            metadata.part: _Graph(file, metadata.part, *options)
+            metadata.part: _Graph(file, metadata, *options)
             for file, metadata in files
         }
         self.fingerprint = self.metadata.fingerprint
@@ -147,26 +149,54 @@ class OnnxNetwork:
             )
         return people.embeddings[overlaps.argmax()]
 
-    def embed_boxes(
+    def detect(self, items: Sequence[dict[str, Any]]) -> list[People]:
+        """As of ``SearchNetwork``; one picture after the other."""
+        if self.metadata.layout == 'single':
+            return [self._single(item) for item in items]
+        return [self.detect_and_embed(item, _NONE)[0] for item in items]
+
+    def detect_and_embed(
         self, item: dict[str, Any], boxes: np.ndarray
-    ) -> np.ndarray:
-        """Embed given boxes of a picture; needs the 'split' layout.
+    ) -> tuple[People, np.ndarray]:
+        """People of a picture, and embeddings of given boxes.
+
+        Needs the 'split' layout.
 
         Args:
             item: From ``prepare``.
             boxes: (K, 4) float32 in original pixels; K may be 0.
 
         Returns:
-            (K, D) float32.
+            The people, and (K, D) float32.
         """
-        c4 = self._graphs['scene'](item['inputs'][None])[0]
-        return self._embed(c4, boxes * np.float32(item['factor']))
+        c4, logits, deltas = self._graphs['scene'](item['inputs'][None])
+        rois = self._propose(logits, deltas, item)
+        given = np.zeros((0, self.metadata.embedding_size), np.float32)
+        if len(boxes):
+            given = self._embed(c4, boxes * np.float32(item['factor']))
+        return self._detect(c4, rois, item), given
 
-    def detect(self, items: Sequence[dict[str, Any]]) -> list[People]:
-        """As of ``SearchNetwork``; one picture after the other."""
-        if self.metadata.layout == 'single':
-            return [self._single(item) for item in items]
-        return [self._detect(item) for item in items]
+    def inputs_of(
+        self, part: str, scenes: Iterable[Scene]
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """What a graph gets of each picture, by name; to calibrate it.
+
+        Args:
+            part: Name of the graph.
+            scenes: Pictures.
+        """
+        for scene in scenes:
+            item = self.prepare(scene)
+            image = item['inputs'][None]
+            if part in ('scene', 'single'):
+                yield {'image': image}
+                continue
+            c4, logits, deltas = self._graphs['scene'](image)
+            boxes = self._propose(logits, deltas, item)
+            if part == REID:
+                boxes = self._first(c4, boxes, item)[0]
+            if len(boxes):
+                yield {'c4': c4, 'rois': boxes}
 
     def _single(self, item: dict[str, Any]) -> People:
         bboxes, scores, embeddings = self._graphs['single'](
@@ -174,13 +204,29 @@ class OnnxNetwork:
         )
         return People(_original(bboxes, item), scores, embeddings)
 
-    def _detect(self, item: dict[str, Any]) -> People:
-        about = self.metadata
-        size = item['inputs'].shape[1:]
-        c4, logits, deltas = self._graphs['scene'](item['inputs'][None])
-        rois = propose(logits, deltas, about.anchors, about.proposals, size)
-        logits, deltas, *rest = self._graphs['people'](c4, rois)
-        rule = about.detections
+    def _propose(
+        self, logits: np.ndarray, deltas: np.ndarray, item: dict[str, Any]
+    ) -> np.ndarray:
+        about, size = self.metadata, item['inputs'].shape[1:]
+        return propose(logits, deltas, about.anchors, about.proposals, size)
+
+    def _detect(
+        self, c4: np.ndarray, rois: np.ndarray, item: dict[str, Any]
+    ) -> People:
+        boxes, scores, embeddings = self._first(c4, rois, item)
+        if self.metadata.second is not None:
+            size = item['inputs'].shape[1:]
+            boxes, scores, embeddings = self._second(c4, boxes, scores, size)
+        elif self.metadata.detections.embed_on == 'refined':
+            embeddings = self._embed(c4, boxes)
+        return People(_original(boxes, item), scores, embeddings)
+
+    def _first(
+        self, c4: np.ndarray, rois: np.ndarray, item: dict[str, Any]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Boxes, scores and, of the only head, embeddings."""
+        rule, size = self.metadata.detections, item['inputs'].shape[1:]
+        logits, deltas, *embeddings = self._graphs['people'](c4, rois)
         scores = person_scores(logits)
         boxes = decode(rois, deltas, rule.coder, size)
         kept = np.flatnonzero(scores >= rule.score_thr)
@@ -190,14 +236,8 @@ class OnnxNetwork:
                 *(rule.iou_threshold, rule.max_per_img),
             )
         ]
-        boxes, scores = boxes[kept], scores[kept]
-        if about.second is not None:
-            boxes, scores, embeddings = self._second(c4, boxes, scores, size)
-        elif rule.embed_on == 'refined':
-            embeddings = self._embed(c4, boxes)
-        else:
-            embeddings = rest[0][kept]
-        return People(_original(boxes, item), scores, embeddings)
+        found = embeddings[0][kept] if embeddings else None
+        return boxes[kept], scores[kept], found
 
     def _second(
         self,
@@ -235,24 +275,32 @@ def scale(pixels: np.ndarray, rule: Resize) -> np.ndarray:
     Returns:
         (H, W, 3), uint8 or, of sides that are rounded down, float32.
     """
-    height, width = pixels.shape[:2]
+    height, width = scaled_size(*pixels.shape[:2], rule)
+    if rule.rounding == 'down':
+        pixels = pixels.astype(np.float32)
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def scaled_size(height: int, width: int, rule: Resize) -> tuple[int, int]:
+    """Height and width of a picture after ``scale``."""
     factor = min(
         rule.long / max(height, width), rule.short / min(height, width)
     )
     if rule.rounding == 'down':
         # as FloatResize: a hair more, since 900 / 1080 * 1080 may be < 900
-        size = [math.floor(s * factor + 1e-6) for s in (width, height)]
-        pixels = pixels.astype(np.float32)
-    else:
-        size = [int(side * factor + 0.5) for side in (width, height)]
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
+        return tuple(math.floor(s * factor + 1e-6) for s in (height, width))
+    return tuple(int(side * factor + 0.5) for side in (height, width))
 
 
 class _Graph:
     """A graph on onnxruntime, its outputs in the order of ``_NAMES``."""
 
     def __init__(
-        self, file: OnnxFile, part: str, options: Any, providers: list[str]
+        self,
+        file: OnnxFile,
+        about: Metadata,
+        options: Any,
+        providers: list[str],
     ) -> None:
         import onnxruntime
 
@@ -273,10 +321,9 @@ class _Graph:
                 self._session.get_outputs(),
             )
         )
-        if part == 'people' and 'embeddings' not in outputs:
-            wanted = _NAMES[part][0], _NAMES[part][1][:2]  # of two heads
-        else:
-            wanted = _NAMES[part]
+        wanted = _NAMES[about.part]
+        if about.part == 'people' and about.second is not None:
+            wanted = wanted[0], wanted[1][:2]  # the second head embeds
         if (inputs, outputs) != wanted:
             raise InputError(
                 file.path,
