@@ -79,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
             'needs the embeddings of given boxes, which a single graph lacks',
             'Leave out --layout single',
         )
+    _check_installed()
     from mmps.export import export_network, quantize
     from mmps.inference.network import Network
 
@@ -91,6 +92,20 @@ def run(args: argparse.Namespace) -> int:
         _measure(network, folders)
     codes = [_check(network, folder, pictures) for folder in folders]
     return max(codes)
+
+
+def _check_installed() -> None:
+    from importlib.util import find_spec
+
+    from mmps.errors import InputError
+
+    for name in ('onnx', 'onnxscript', 'onnxruntime'):
+        if find_spec(name) is None:
+            raise InputError(
+                name,
+                'is not installed, and export needs it',
+                "Install it: pip install 'mmps[export]'",
+            )
 
 
 def _pictures(given: list[str] | None) -> list[str]:
