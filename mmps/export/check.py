@@ -8,11 +8,9 @@ from rich.table import Table
 
 from mmps.evaluation.features import iou
 from mmps.evaluation.result_text import to_text
+from mmps.inference.advice import SAME_PERSON
 from mmps.inference.people import People, SearchNetwork
 from mmps.inference.scenes import Picture, as_scene
-
-#: Overlap (IoU) from which on two detections are the same person.
-SAME_PERSON = 0.5
 
 
 @dataclass(frozen=True)

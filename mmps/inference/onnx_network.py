@@ -20,7 +20,7 @@ from mmps.datasets.pictures import check_file, check_size
 from mmps.errors import InputError
 from mmps.evaluation.features import iou
 
-from .advice import about_synthetic
+from .advice import SAME_PERSON, about_synthetic
 from .onnx_boxes import decode, nms, person_scores, propose, sigmoid
 from .onnx_file import OnnxFile, read_onnx
 from .onnx_metadata import REID, Metadata, Resize, parse
@@ -37,8 +37,6 @@ _NAMES = {
 #: How a picture is decoded, as by ``LoadScene``: the orientation that a
 #: camera wrote into it is not applied.
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-#: Overlap (IoU) from which on a detection is the person of a box.
-_SAME_PERSON = 0.5
 #: No boxes.
 _NONE = np.zeros((0, 4), np.float32)
 _PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider'}
@@ -65,8 +63,6 @@ class OnnxNetwork:
     """
 
     query_guided = False
-    #: An exported network has no entry of the zoo, but notes of its own.
-    entry = None
 
     def __init__(
         self, path: str | PathLike, device: str | None = None
@@ -138,12 +134,12 @@ class OnnxNetwork:
             return self._embed(c4, box[None] * np.float32(item['factor']))[0]
         people = self._single(item)
         overlaps = iou(people.bboxes, box)
-        if max(overlaps, default=0.0) < _SAME_PERSON:
+        if max(overlaps, default=0.0) < SAME_PERSON:
             raise InputError(
                 self._graphs['single'].path,
                 'embeds whom it detects, and the best overlap of anybody '
                 f'with the query box is {max(overlaps, default=0.0):.2f}, '
-                f'expected {_SAME_PERSON} or more',
+                f'expected {SAME_PERSON} or more',
                 'Give the box of a detection (--pick), or export the network '
                 'with --layout split, which embeds any box',
             )

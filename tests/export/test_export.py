@@ -52,7 +52,18 @@ code = main(sys.argv[1:])
 assert not {names} & set(sys.modules)
 sys.exit(code)
 """
-NAMES = "{'torch', 'mmengine', 'mmcv', 'mmdet', 'onnx', 'scipy', 'yaml'}"
+#: All that is installed for mmps and not named in requirements-onnx.txt.
+NAMES = {
+    *('torch', 'mmengine', 'mmcv', 'mmdet', 'onnx', 'onnxscript', 'scipy'),
+    *(
+        'yaml',
+        'matplotlib',
+        'jinja2',
+        'pycocotools',
+        'requests',
+        'safetensors',
+    ),
+}
 
 
 def written(layout, oim, files, folder, *more):
