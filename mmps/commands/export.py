@@ -119,6 +119,7 @@ def _pictures(given: list[str] | None) -> list[str]:
 
 def _measure(network, folders: list) -> None:
     """Test each folder on the protocols of the config, and write it down."""
+    import math
     import tempfile
 
     from mmps.apis import load_config, run_test
@@ -130,7 +131,8 @@ def _measure(network, folders: list) -> None:
             cfg = load_config(str(network.config), work_dir=place)
             result = run_test(cfg, str(folder))
         print(f'{folder}\n{describe_result(result)}')
-        with_measured(folder, {'config': network.name, **result})
+        known = {k: v for k, v in result.items() if not math.isnan(v)}
+        with_measured(folder, {'config': network.name, **known})
 
 
 def _check(network, folder, pictures: list[str]) -> int:

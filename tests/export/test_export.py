@@ -107,7 +107,9 @@ def single(one_file):
 )
 def test_the_command_exports_and_compares(made, names, request):
     made = request.getfixturevalue(made)
-    assert made.code == 0, made.text
+    assert f'{made.path} differs' not in made.text
+    # an int8 of random weights may do so
+    assert made.code == ('differs from torch too much' in made.text)
     assert [p.stem for p in sorted(made.path.glob('*.onnx'))] == names
     for path in made.path.rglob('*.onnx'):
         assert f'wrote {path} (' in made.text
@@ -335,7 +337,7 @@ def test_notes_of_the_network_travel(two_files, one_file, oim):
     assert replace(single, part='scene', layout='split') == about
 
 
-def test_int8_is_another_network_that_finds_the_same_people(
+def test_int8_is_another_network_of_much_the_same_embeddings(
     two_files, split, files
 ):
     folder = two_files.path / 'int8'
@@ -352,12 +354,12 @@ def test_int8_is_another_network_that_finds_the_same_people(
         weights = [w for w in graph.initializer if w.name in inputs]
         kinds = {w.data_type for w in weights if len(w.dims) == 4}
         assert onnx.TensorProto.INT8 in kinds
+    network = OnnxNetwork(folder)
     found, expected = (
-        PersonSearchInferencer(str(f)).index(files[4:7])
-        for f in (folder, two_files.path)
+        one.embed(one.prepare(as_scene(files[5]), BOX))
+        for one in (network, split.network)
     )
-    lost = abs(len(found) - len(expected))
-    assert lost <= 0.1 * len(expected)
+    assert 0 < np.linalg.norm(found - expected) < 0.1
 
 
 def test_an_exported_network_is_tested_as_one(
