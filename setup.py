@@ -76,6 +76,9 @@ setup(
         # for one torch. With another torch: docs/install.md.
         'gpu': ['torchvision>=0.28,<0.29'],
         'demo': ['gradio>=6.31,<7', 'mmcv-lite>=2.1,<2.2'],
+        # to search with an exported network, and to write one
+        'onnx': ['onnxruntime>=1.20'],
+        'export': ['onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.20'],
         'docs': ['sphinx>=9', 'myst-parser>=5.2', 'furo>=2025.12'],
     },
 )

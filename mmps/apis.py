@@ -30,6 +30,7 @@ from mmps.evaluation.rankings import Search
 from mmps.evaluation.result_text import write_json
 from mmps.evaluation.scoring import select
 from mmps.inference import PersonSearchInferencer
+from mmps.inference.onnx_network import is_exported
 from mmps.plain_model import plain_model
 from mmps.visualization import save_query_pages
 
@@ -160,7 +161,9 @@ def run_test(
 
     Args:
         cfg: From ``load_config``; changed in place.
-        checkpoint: Path or URL, or ``UNTRAINED``.
+        checkpoint: Path or URL, or ``UNTRAINED``; or the folder of an
+            exported network (``mmps export``), which is tested on
+            onnxruntime with the data and the protocols of the config.
         dump: Write boxes, scores and embeddings to this file.
         per_query: Write what each query found to this file, .csv or .json.
         out: Write the result to this JSON file.
@@ -178,7 +181,10 @@ def run_test(
         check_per_query(per_query)
         cfg.test_evaluator.per_query = per_query
     untrained = checkpoint == UNTRAINED
-    _prepare_test(cfg, None if untrained else checkpoint)
+    exported = is_exported(checkpoint)
+    _prepare_test(cfg, None if untrained or exported else checkpoint)
+    if exported:
+        cfg.model = dict(type='ExportedNetwork', path=str(checkpoint))
     result = launched(
         cfg, _test, cfg, untrained=untrained, show=show, on_search=on_search
     )
@@ -236,7 +242,9 @@ def _test(
     show: dict | None = None,
     on_search: Callable[[Search], object] | None = None,
 ) -> dict[str, float]:
-    if not untrained:
+    if cfg.model.type == 'ExportedNetwork':
+        from mmps.export import tested  # noqa: F401 - registers it
+    elif not untrained:
         read_weights(cfg.load_from)  # refused before the data are read
     runner = QuietRunner.from_cfg(cfg)
     if untrained:

@@ -33,6 +33,8 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     'published': {'checkpoints', 'zoo', 'distillation'},
     # builds models by their configs, knows none of them
     'inference': {'checkpoints', 'evaluation', 'datasets', 'zoo', 'configs'},
+    # reads networks as inference does, and knows what their parts compute
+    'export': {'evaluation', 'inference', 'models', 'ops'},
     'visualization': {'evaluation', 'inference'},
     'report': {'evaluation', 'visualization'},
     'demo': {'datasets', 'inference', 'synthetic', 'visualization'},
@@ -60,6 +62,11 @@ NO_TORCH = [
     *(f'evaluation/{name}.py' for name in ('stored_pairs', 'search_arrays')),
     *(f'inference/{name}.py' for name in ('gallery_index', 'matches')),
     *(f'inference/{name}.py' for name in ('groups', 'match_text')),
+    *(f'inference/{name}.py' for name in ('inferencer', 'index_file')),
+    *(f'inference/{name}.py' for name in ('advice', 'people', 'scenes')),
+    *(f'inference/onnx_{name}.py' for name in ('boxes', 'file')),
+    *(f'inference/onnx_{name}.py' for name in ('metadata', 'network')),
+    *(f'datasets/{name}.py' for name in ('clipping', 'pictures')),
 ]
 
 

@@ -63,6 +63,20 @@ def test_the_demo_brings_all_that_it_needs(requires):
     assert names == {'gradio', 'mmcv-lite'}
 
 
+def pins(name):
+    """Package -> version of a file of requirements."""
+    return dict(
+        re.findall(r'^([\w-]+)==(\S+)', (ROOT / name).read_text(), re.M)
+    )
+
+
+def test_a_search_without_torch_has_the_versions_that_are_tested():
+    alone = pins('requirements-onnx.txt')
+    tested = pins('requirements.txt') | pins('requirements-dev.txt')
+    assert alone.keys() > {'onnxruntime', 'numpy', 'opencv-python'}
+    assert alone == {name: tested[name] for name in alone}
+
+
 def files(folder):
     return {
         str(path.relative_to(folder))

@@ -60,6 +60,7 @@ GROUPS = {
         'campaign': 'train and test the networks of a plan',
     },
     'publish': {
+        'export': 'write a network as ONNX files, which run without torch',
         'publish': 'make the files of a release and its entry in the zoo',
         'results-table': 'update the tables of the zoo in all pages',
     },

@@ -48,7 +48,8 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--model',
         default='zoo://oim_r18_qeeps50_synth',
-        help='zoo://NAME, or a config file [%(default)s]',
+        help='zoo://NAME, a config file, or the folder or a file of an '
+        'exported network [%(default)s]',
     )
     parser.add_argument(
         '--weights', help='checkpoint; a model of the zoo has its own'

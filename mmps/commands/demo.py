@@ -53,7 +53,6 @@ def run(args: argparse.Namespace) -> None:
         from mmps.demo.page import make_page
         from mmps.demo.searcher import Searcher
         from mmps.inference import PersonSearchInferencer
-        from mmps.inference.advice import about_training
 
         inferencer = PersonSearchInferencer(
             args.model, args.weights, args.device, det_thr=args.det_thr
@@ -62,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
         page = make_page(
             Actions(Searcher(inferencer), examples),
             args.model,
-            about_training(inferencer.network.entry),
+            inferencer.network.note,
         )
         url = launch(page, args.port, show=args.browser)
         print(f'{url} is open to this computer alone; Ctrl+C ends it')

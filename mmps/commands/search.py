@@ -124,12 +124,11 @@ def run(args: argparse.Namespace) -> None:
     """List people, or search."""
     _check(args)
     from mmps.inference import PersonSearchInferencer
-    from mmps.inference.advice import about_training
 
     inferencer = PersonSearchInferencer(
         args.model, args.weights, args.device, det_thr=args.det_thr
     )
-    _say(about_training(inferencer.network.entry))
+    _say(inferencer.network.note)
     if args.pick == 0:
         _list_people(args, inferencer)
     else:

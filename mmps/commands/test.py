@@ -3,6 +3,7 @@
 mmps test oim_r50 work_dirs/oim_r50/epoch_20.pth
 mmps test oim_r18_synth zoo://oim_r18_synth
 mmps test oim_r50 untrained
+mmps test oim_r18_synth exported/int8
 mmps test CONFIG CHECKPOINT --per-query oim_r50.csv
 mmps test CONFIG CHECKPOINT --show-dir pictures --show-queries 20
 
@@ -19,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument(
         'checkpoint',
-        help="file, URL or zoo://NAME; 'untrained' for random weights",
+        help='file, URL or zoo://NAME; folder of an exported network; '
+        "'untrained' for random weights",
     )
     parser.add_argument('--work-dir', help='logs [work_dirs/<config name>]')
     parser.add_argument('--out', help='write the result to this JSON file')

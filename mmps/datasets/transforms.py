@@ -17,6 +17,7 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import BaseBoxes
 from mmengine.structures import InstanceData
 
+from .clipping import clip
 from .errors import DatasetError
 
 
@@ -108,16 +109,6 @@ class ClipPeople(BaseTransform):
             'correct the annotation'
             + (', or pass strict=False' if what == 'a person' else ''),
         )
-
-
-def clip(bbox, height: int, width: int) -> list[float] | None:
-    """Return the part of a box inside the image, None if there is none."""
-    if not all(map(math.isfinite, bbox)):
-        return None
-    x1, y1, x2, y2 = bbox
-    x1, x2 = max(x1, 0), min(x2, width)
-    y1, y2 = max(y1, 0), min(y2, height)
-    return [x1, y1, x2, y2] if x1 < x2 and y1 < y2 else None
 
 
 @TRANSFORMS.register_module()

@@ -1,19 +1,24 @@
 """What to say beside a result: whether it can be believed."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmps.evaluation.features import iou
-from mmps.zoo import Entry
 
 from .matches import Match
 
+if TYPE_CHECKING:  # what is exported runs without a zoo
+    from mmps.zoo import Entry
+
 #: Overlap (IoU) from which on a detection is the person of the query box.
 SAME_PERSON = 0.5
+#: How the names of synthetic data begin in the zoo.
+SYNTHETIC = 'synth'
 
 
-def about_training(entry: Entry | None) -> str | None:
+def about_training(entry: 'Entry | None') -> str | None:
     """That a network knows synthetic people alone; None if it does not.
 
     Args:
@@ -21,10 +26,22 @@ def about_training(entry: Entry | None) -> str | None:
     """
     if entry is None or not entry.is_synthetic:
         return None
+    return about_synthetic(entry.name, entry.metadata['Training Data'])
+
+
+def about_synthetic(network: str, data: str | None) -> str | None:
+    """That a network knows synthetic people alone; None if it does not.
+
+    Args:
+        network: Its name.
+        data: What it was trained on, as the zoo names it; None if that is
+            not known.
+    """
+    if data is None or not data.startswith(SYNTHETIC):
+        return None
     return (
-        f'{entry.name} was trained on synthetic people '
-        f'({entry.metadata["Training Data"]}) alone: in photographs it misses '
-        'people and takes tripods for them'
+        f'{network} was trained on synthetic people ({data}) alone: in '
+        'photographs it misses people and takes tripods for them'
     )
 
 

@@ -10,16 +10,16 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
-from mmengine.logging import print_log
 
 from mmps.datasets.errors import DatasetError
 from mmps.evaluation.features import Boxes
 
 from .gallery_index import GalleryIndex
+from .log import log
 from .match_text import left_out, other_files
 from .matches import Match, Source
-from .network import Network
-from .pair_ranking import PairRanker
+from .onnx_network import OnnxNetwork, is_exported
+from .people import SearchNetwork
 from .scenes import (
     Picture,
     Scene,
@@ -50,8 +50,11 @@ class PersonSearchInferencer:
 
     Args:
         model: 'zoo://NAME', or the path of a config. A config is never taken
-            out of a checkpoint: configs are programs.
+            out of a checkpoint: configs are programs. Or an exported network
+            (``mmps export``): its folder, or a file of it; it runs on
+            onnxruntime, without torch.
         weights: Path or address of a checkpoint; those of the zoo for None.
+            An exported network has its own.
         device: 'cpu', 'cuda', ...; a GPU if there is one for None.
         det_thr: Detections below this score are not there; the config's
             ``test_evaluator.det_thr`` (0.5) for None.
@@ -60,6 +63,7 @@ class PersonSearchInferencer:
     Raises:
         CheckpointError: Weights are missing, damaged or of another network.
         FileNotFoundError: No such config.
+        InputError: An exported network is damaged or mixed with another.
         ValueError: No weights, no embeddings, or no such device.
     """
 
@@ -72,12 +76,14 @@ class PersonSearchInferencer:
         det_thr: float | None = None,
         cache_mb: float = 1024,
     ) -> None:
-        self.network = Network(model, weights, device)
+        self.network = open_network(model, weights, device)
         self.det_thr = self.network.det_thr if det_thr is None else det_thr
         if not 0 <= self.det_thr <= 1:
             raise ValueError(f'det_thr must be in [0, 1], got {self.det_thr}')
         self._ranker = None
         if self.network.query_guided:
+            from .pair_ranking import PairRanker
+
             self._ranker = PairRanker(self.network, self.det_thr, cache_mb)
 
     @property
@@ -182,13 +188,12 @@ class PersonSearchInferencer:
         pictures = self._prepared(pass_)
         for batch in _alike(pictures, batch_size):
             found = self.network.detect([item for _, item in batch])
-            for (source, _), sample in zip(batch, found, strict=True):
-                people = sample.pred_instances
-                people = people[people.scores >= self.det_thr]
+            for (source, _), people in zip(batch, found, strict=True):
+                people = people.above(self.det_thr)
                 sources.append(source)
-                bboxes.append(_floats(people.bboxes))
-                scores.append(_floats(people.scores))
-                embeddings.append(_floats(people.embeddings))
+                bboxes.append(people.bboxes)
+                scores.append(people.scores)
+                embeddings.append(people.embeddings)
         pass_.end()
         offsets = np.cumsum([0, *map(len, scores)], dtype=np.int64)
         parts = map(np.concatenate, (bboxes, scores, embeddings))
@@ -261,11 +266,10 @@ class PersonSearchInferencer:
 
     def _warned(self, matches: list[Match], num: int) -> list[Match]:
         if not matches:
-            print_log(
+            log(
                 f'nobody was found in {num} pictures (detections with a '
                 f'score of {self.det_thr:g} and more)',
-                logger='current',
-                level=logging.WARNING,
+                logging.WARNING,
             )
         return matches
 
@@ -274,6 +278,25 @@ class PersonSearchInferencer:
         for name, value in numbers.items():
             if value is not None and value < 1:
                 raise ValueError(f'{name} must be >= 1, got {value}')
+
+
+def open_network(
+    model: str, weights: str | None, device: str | None
+) -> SearchNetwork:
+    """Load a network; torch is imported for those that need it alone.
+
+    Args and errors as of ``PersonSearchInferencer``.
+    """
+    if is_exported(model):
+        if weights is not None:
+            raise ValueError(
+                f'{model} is an exported network and holds its weights: '
+                'leave out the others'
+            )
+        return OnnxNetwork(model, device)
+    from .network import Network
+
+    return Network(model, weights, device)
 
 
 class _Pass:
@@ -295,7 +318,7 @@ class _Pass:
     ) -> None:
         self._items, others = listing(gallery)
         if others:
-            print_log(other_files(others), logger='current')
+            log(other_files(others))
         self._every, self._progress = every, progress
         self._skip_broken = skip_broken
         self._left_out = 0
@@ -330,11 +353,7 @@ class _Pass:
                 f'no picture of the gallery can be read:\n{lines}'
             )
         if self._skip_broken is True:
-            print_log(
-                f'{left_out(len(self.broken))}:\n{lines}',
-                logger='current',
-                level=logging.WARNING,
-            )
+            log(f'{left_out(len(self.broken))}:\n{lines}', logging.WARNING)
 
     def _note(self, error: DatasetError) -> None:
         if not self._skip_broken:
@@ -363,7 +382,3 @@ def _alike(
         batch.append(item)
     if batch:
         yield batch
-
-
-def _floats(values) -> np.ndarray:
-    return values.float().cpu().numpy()

@@ -6,20 +6,20 @@ import numpy as np
 import torch
 from mmcv.transforms import LoadImageFromFile
 from mmdet.registry import MODELS, TRANSFORMS
-from mmdet.structures import SampleList
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
 from mmps.checkpoints import fill_weights, read_weights
-from mmps.configs import find_config
+from mmps.configs import config_name, find_config
 from mmps.datasets.errors import DatasetError
 from mmps.datasets.pictures import check_file, check_size
-from mmps.datasets.transforms import clip
 from mmps.fingerprint import fingerprint
 from mmps.plain_model import plain_model
 from mmps.zoo import Entry, is_address, load_index, resolve
 
+from .advice import about_training
+from .people import People, inside
 from .scenes import Scene
 
 #: Score from which on a detection counts, as in ``PersonSearchMetric``.
@@ -27,23 +27,29 @@ DET_THR = 0.5
 
 
 class Network:
-    """Preprocesses pictures as a test does, and runs the network on them.
+    """A ``SearchNetwork`` on torch: preprocesses pictures as a test does.
 
     Args:
         model: 'zoo://NAME', or a config: a path, or the name of one of mmps.
             A config is never taken out of a checkpoint: configs are programs.
         weights: Path or address of a checkpoint; those of the zoo for None.
         device: 'cpu', 'cuda', 'cuda:1', ...; a GPU if there is one for None.
+        proposals: How many boxes people are sought in; the config's
+            ``test_cfg.rpn.max_per_img`` for None.
 
     Raises:
         CheckpointError: Weights are missing, damaged or of another network.
         InputError: No such config.
-        ValueError: No weights, no test pipeline, no embeddings, or no such
-            device.
+        ValueError: No weights, no test pipeline, no embeddings, no proposals,
+            or no such device.
     """
 
     def __init__(
-        self, model: str, weights: str | None, device: str | None
+        self,
+        model: str,
+        weights: str | None,
+        device: str | None,
+        proposals: int | None = None,
     ) -> None:
         #: What the zoo says of these weights; None: they are of no entry.
         self.entry = _entry(model, weights)
@@ -51,7 +57,17 @@ class Network:
         cfg = Config.fromfile(config)
         cfg.model = plain_model(cfg.model)
         cfg.model.train_cfg = None
+        if proposals is not None:
+            if proposals < 1:
+                raise ValueError(f'proposals must be >= 1, got {proposals}')
+            cfg.model.test_cfg.rpn.max_per_img = proposals
         pipeline = _test_pipeline(cfg)
+        #: Path of the config.
+        self.config = config
+        #: In the zoo, or of the config.
+        self.name = self.entry.name if self.entry else config_name(config)
+        #: Steps from a picture to what the network takes, as configs.
+        self.pipeline = pipeline
         with DefaultScope.overwrite_default_scope('mmdet'):
             self.model = MODELS.build(cfg.model)
             load, *rest = (TRANSFORMS.build(step) for step in pipeline)
@@ -85,6 +101,11 @@ class Network:
         return None if self.entry is None else self.entry.match_threshold
 
     @property
+    def note(self) -> str | None:
+        """What to say beside results of these weights."""
+        return about_training(self.entry)
+
+    @property
     def query_guided(self) -> bool:
         """Whether the network looks at query and gallery image together."""
         return hasattr(self.model, 'pair_searcher')
@@ -113,7 +134,7 @@ class Network:
         results = dict(self._loaded(scene), instances=[])
         if box is not None:
             height, width = results['ori_shape']
-            box = _inside(box, height, width, results['img_path'])
+            box = inside(box, height, width, results['img_path'])
             results.update(query_bboxes=[box], query_ids=[0])
         with DefaultScope.overwrite_default_scope('mmdet'):
             return self._rest(results)
@@ -125,9 +146,16 @@ class Network:
         return sample.query_instances.embeddings[0].float().cpu().numpy()
 
     @torch.no_grad()
-    def detect(self, items: Sequence[dict]) -> SampleList:
-        """Samples with ``pred_instances`` of pictures of equal input size."""
-        return self.model.test_step(_batch(items))
+    def detect(self, items: Sequence[dict]) -> list[People]:
+        """People of pictures of equal input size."""
+        found = [
+            sample.pred_instances
+            for sample in self.model.test_step(_batch(items))
+        ]
+        return [
+            People(*map(_floats, (p.bboxes, p.scores, p.embeddings)))
+            for p in found
+        ]
 
     def _loaded(self, scene: Scene) -> dict:
         pixels, path = scene.pixels, scene.source.image
@@ -196,21 +224,8 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _inside(box: Sequence, height: int, width: int, path: str) -> list[float]:
-    values = np.asarray(box, np.float64)
-    if values.shape != (4,):
-        raise ValueError(
-            f'the query box has shape {values.shape}, expected four numbers '
-            'x1, y1, x2, y2'
-        )
-    clipped = clip(values.tolist(), height, width)
-    if clipped is None:
-        raise ValueError(
-            f'{path}: the query box {values.tolist()} (x1 y1 x2 y2, original '
-            'pixels) has no area in the image of '
-            f'{width} x {height} pixels'
-        )
-    return clipped
+def _floats(values: torch.Tensor) -> np.ndarray:
+    return values.float().cpu().numpy()
 
 
 def _batch(items: Sequence[dict]) -> dict:

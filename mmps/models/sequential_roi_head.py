@@ -100,7 +100,7 @@ class SequentialRoIHead(PersonSearchRoIHead):
         regions = self.bbox_roi_extractor(feats, rois)
         return vectors_of(regions, self.over_cells(self.reid_stage(regions)))
 
-    def _refined_again(self, vectors: Tensor) -> Tensor:
+    def reid_deltas(self, vectors: Tensor) -> Tensor:
         """(S, 4) deltas of the second head."""
         return self.reid_bbox_head(vectors[:, self.oim_head.in_channels[0] :])[
             1
@@ -167,7 +167,7 @@ class SequentialRoIHead(PersonSearchRoIHead):
         embeddings, logits = self.oim_head.embed(vectors)
         losses, _ = self.detection_losses(
             person_logits(logits),
-            self._refined_again(vectors),
+            self.reid_deltas(vectors),
             rois,
             sampled,
             head=self.reid_bbox_head,
@@ -218,7 +218,7 @@ class SequentialRoIHead(PersonSearchRoIHead):
             feats, bbox2roi([found.bboxes for found in first])
         )
         embeddings, logits = self.oim_head.embed(vectors)
-        deltas = self._refined_again(vectors)
+        deltas = self.reid_deltas(vectors)
         sizes = [len(found) for found in first]
         return [
             self._second(*of_image, rescale)

@@ -71,7 +71,8 @@ def network(cfg, seed):
     model = build(cfg, seed)
     for module in model.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-            torch.nn.init.normal_(module.weight, mean=1.0, std=0.2)
+            if module.affine:
+                torch.nn.init.normal_(module.weight, mean=1.0, std=0.2)
             torch.nn.init.normal_(module.running_mean, std=0.1)
     return model
 

@@ -153,9 +153,7 @@ def test_the_index_of_another_network_is_refused(plain, guided, oim, files):
 @pytest.fixture
 def log(monkeypatch):
     lines = []
-    monkeypatch.setattr(
-        module, 'print_log', lambda text, **options: lines.append(text)
-    )
+    monkeypatch.setattr(module, 'log', lambda text, *level: lines.append(text))
     return lines
 
 
