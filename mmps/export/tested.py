@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from mmdet.registry import MODELS
-from mmdet.structures import SampleList
+from mmdet.structures import DetDataSample, SampleList
 from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -57,7 +57,9 @@ class ExportedNetwork(BaseModel):
             for image, sample in zip(inputs, data_samples, strict=True)
         ]
 
-    def _looked_at(self, image: Tensor, sample):
+    def _looked_at(
+        self, image: Tensor, sample: DetDataSample
+    ) -> DetDataSample:
         meta = sample.metainfo
         wanted = scaled_size(*meta['ori_shape'], self.network.metadata.resize)
         if tuple(image.shape[1:]) != wanted:
@@ -72,10 +74,7 @@ class ExportedNetwork(BaseModel):
             for field in ('gt_instances', 'query_instances')
             if field in sample and 'bboxes' in sample.get(field)
         ]
-        boxes = [np.zeros((0, 4), np.float32)]
-        boxes += [
-            instances.bboxes.float().cpu().numpy() for instances in given
-        ]
+        boxes = [one.bboxes.float().cpu().numpy() for one in given]
         item = dict(
             inputs=image.float().cpu().numpy(),
             factor=np.array(meta['scale_factor'] * 2),
