@@ -60,6 +60,8 @@ NO_TORCH = [
     *(f'evaluation/{name}.py' for name in ('stored_pairs', 'search_arrays')),
     *(f'inference/{name}.py' for name in ('gallery_index', 'matches')),
     *(f'inference/{name}.py' for name in ('groups', 'match_text')),
+    *(f'inference/{name}.py' for name in ('gallery_store', 'where')),
+    'inference/origins.py',
 ]
 
 

@@ -4,12 +4,18 @@ mmps search street.jpg --pick
 mmps search street.jpg --pick 3 --gallery photos/ --out sheet.jpg
 mmps search street.jpg --box 812 220 900 470 --gallery camera.mp4 \\
     --every 5 --clip clips --json found.json
+mmps search street.jpg --pick 3 --gallery recordings/ \\
+    --camera gate --after 2026-11-30T12:00
 mmps search street.jpg --pick 3 --gallery photos/ \\
     --model configs/oim/oim_r50.py --weights epoch_20.pth
 
 The query is one person in a picture: --pick lists the people that the network
 sees there, --pick N takes one of them, --box X1 Y1 X2 Y2 gives the pixels.
 In a video, neighbouring frames of the person become one line with its times.
+
+The camera of a file is the name of its folder. Its time is that of Exif, or
+the time at which the file was last written; minus its length for a video.
+`mmps archive` keeps the people of many cameras, and reads other names.
 
 Nothing is sent anywhere, and nothing is written but the files named here.
 """
@@ -19,7 +25,7 @@ import sys
 
 from mmps.inference.groups import GAP
 
-from .arguments import add_network
+from .arguments import add_network, add_timezone, add_where, where
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_network(parser)
     _add_reading(parser)
+    people = parser.add_argument_group('who is looked at')
+    add_where(people)
+    people.add_argument(
+        '--min-score',
+        type=float,
+        metavar='SCORE',
+        help='detections with this score or a higher one',
+    )
+    add_timezone(people)
     _add_results(parser)
 
 
@@ -140,6 +155,7 @@ def _check(args: argparse.Namespace) -> None:
     """Refuse what does not go together, before anything slow begins."""
     from mmps.errors import InputError
 
+    where(args)
     if args.pick is not None and args.pick < 0:
         raise InputError('--pick', f'people count from 1, got {args.pick}')
     if args.pick != 0 and not args.gallery:
@@ -189,7 +205,7 @@ def _search(args: argparse.Namespace, inferencer) -> None:
     from mmps.inference.scenes import is_video
 
     threshold = inferencer.network.match_threshold
-    box = _query_box(args, inferencer)
+    box = query_box(args, inferencer)
     broken = {}
     files, matches = _ranked(args, inferencer, box, broken)
     _say(about_matches(matches, threshold))
@@ -205,7 +221,7 @@ def _search(args: argparse.Namespace, inferencer) -> None:
         _say('\n'.join([f'{left_out(len(broken))}:', *broken.values()]))
 
 
-def _query_box(args: argparse.Namespace, inferencer) -> list[float]:
+def query_box(args: argparse.Namespace, inferencer) -> list[float]:
     """The box of the query; warns if it shows nobody."""
     from mmps.errors import InputError
     from mmps.inference.advice import about_query
@@ -236,7 +252,7 @@ def _ranked(
     """
     from tqdm import tqdm
 
-    from mmps.inference import stored_index
+    from mmps.inference import Origins, stored_index
     from mmps.inference.match_text import other_files
     from mmps.inference.scenes import is_video, listing
 
@@ -265,6 +281,8 @@ def _ranked(
         gallery,
         top=None if grouping else args.top,
         rerank=args.rerank,
+        where=where(args),
+        origins=Origins(),
         **reading,
     )
     return files, matches

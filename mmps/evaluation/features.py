@@ -141,6 +141,22 @@ class Boxes:
             refuse(*_not_unit(self.embeddings))
 
 
+def joined(parts: Sequence[Boxes]) -> Boxes:
+    """Boxes of images that follow each other.
+
+    Args:
+        parts: At least one, all with embeddings of one size.
+    """
+    counts = [np.diff(part.offsets) for part in parts]
+    return Boxes(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ('bboxes', 'scores', 'embeddings')
+        ),
+        np.cumsum([0, *np.concatenate(counts)], dtype=np.int64),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
     """One pass over a test set, enough to score every protocol.

@@ -5,8 +5,11 @@ from mmps.lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     gallery_index='GalleryIndex',
+    gallery_store='Candidates GalleryStore',
     groups='Group best_groups group_matches',
     inferencer='PersonSearchInferencer',
     matches='Match Source',
+    origins='Origins',
+    where='Where',
     index_file='stored_index',
 )

@@ -84,6 +84,8 @@ def as_json(matches: Sequence[Match]) -> list[dict]:
             score=match.score,
             frame=match.source.frame,
             timestamp=match.source.timestamp,
+            camera=match.source.camera,
+            time=match.source.time,
         )
         for match in matches
     ]
@@ -155,5 +157,5 @@ def _add(table: Table, rank: int, match: Match, when: Sequence[str]) -> None:
 
 
 def _when(match: Match) -> tuple[str, str]:
-    _, frame, timestamp = match.source
+    frame, timestamp = match.source.frame, match.source.timestamp
     return clock(timestamp), '' if frame is None else str(frame)
