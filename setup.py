@@ -76,6 +76,7 @@ setup(
         # for one torch. With another torch: docs/install.md.
         'gpu': ['torchvision>=0.28,<0.29'],
         'demo': ['gradio>=6.31,<7', 'mmcv-lite>=2.1,<2.2'],
+        'store': ['lancedb>=0.40,<0.41'],
         'docs': ['sphinx>=9', 'myst-parser>=5.2', 'furo>=2025.12'],
     },
 )

@@ -61,7 +61,8 @@ NO_TORCH = [
     *(f'inference/{name}.py' for name in ('gallery_index', 'matches')),
     *(f'inference/{name}.py' for name in ('groups', 'match_text')),
     *(f'inference/{name}.py' for name in ('gallery_store', 'where')),
-    'inference/origins.py',
+    *(f'inference/{name}.py' for name in ('lance_store', 'origins')),
+    *(f'inference/{name}.py' for name in ('file_records', 'store_locks')),
 ]
 
 

@@ -144,9 +144,9 @@ def run(args: argparse.Namespace) -> None:
     inferencer = PersonSearchInferencer(
         args.model, args.weights, args.device, det_thr=args.det_thr
     )
-    _say(about_training(inferencer.network.entry))
+    say(about_training(inferencer.network.entry))
     if args.pick == 0:
-        _list_people(args, inferencer)
+        list_people(args, inferencer)
     else:
         _search(args, inferencer)
 
@@ -172,21 +172,23 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError('--clip', 'needs groups: leave out --group 0')
 
 
-def _say(note: str | None) -> None:
+def say(note: str | None) -> None:
+    """Print a note beside the results, if there is one."""
     if note is not None:
         print(f'note: {note}', file=sys.stderr)
 
 
-def _list_people(args: argparse.Namespace, inferencer) -> None:
-    from mmps.inference.match_text import list_people
+def list_people(args: argparse.Namespace, inferencer) -> None:
+    """Print the people of the query's picture, and draw them."""
+    from mmps.inference import match_text
     from mmps.inference.scenes import as_scene
     from mmps.visualization import save_people
 
     people = inferencer.people(args.query)
     if not len(people):
-        _say('the network sees nobody in this picture; give --box instead')
+        say('the network sees nobody in this picture; give --box instead')
         return
-    print(list_people(people.bboxes, people.scores))
+    print(match_text.list_people(people.bboxes, people.scores))
     if args.out:
         picture = inferencer.network.read(as_scene(args.query))
         save_people(picture, people.bboxes, args.out)
@@ -208,7 +210,7 @@ def _search(args: argparse.Namespace, inferencer) -> None:
     box = query_box(args, inferencer)
     broken = {}
     files, matches = _ranked(args, inferencer, box, broken)
-    _say(about_matches(matches, threshold))
+    say(about_matches(matches, threshold))
     groups = None
     if args.group and any(map(is_video, files)):
         groups = best_groups(matches, args.group, args.top, threshold)
@@ -216,9 +218,9 @@ def _search(args: argparse.Namespace, inferencer) -> None:
         print(list_groups(groups))
     else:
         print(list_matches(matches))
-    _write(args, inferencer, box, matches, groups, broken)
+    write_results(args, inferencer, box, matches, groups, broken)
     if broken:
-        _say('\n'.join([f'{left_out(len(broken))}:', *broken.values()]))
+        say('\n'.join([f'{left_out(len(broken))}:', *broken.values()]))
 
 
 def query_box(args: argparse.Namespace, inferencer) -> list[float]:
@@ -228,7 +230,7 @@ def query_box(args: argparse.Namespace, inferencer) -> list[float]:
 
     people = inferencer.people(args.query).bboxes
     if args.box is not None:
-        _say(about_query(args.box, people))
+        say(about_query(args.box, people))
         return args.box
     if args.pick > len(people):
         raise InputError(
@@ -258,7 +260,7 @@ def _ranked(
 
     files, others = listing(args.gallery)
     if others:
-        _say(other_files(others))
+        say(other_files(others))
     grouping = args.group and any(map(is_video, files))
     reading = dict(
         every=args.every,
@@ -288,7 +290,7 @@ def _ranked(
     return files, matches
 
 
-def _write(
+def write_results(
     args: argparse.Namespace,
     inferencer,
     box: list[float],

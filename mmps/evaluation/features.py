@@ -157,6 +157,16 @@ def joined(parts: Sequence[Boxes]) -> Boxes:
     )
 
 
+def nobody(dims: int) -> Boxes:
+    """Boxes of no image, with embeddings of a size."""
+    return Boxes(
+        np.zeros((0, 4), np.float32),
+        np.zeros(0, np.float32),
+        np.zeros((0, dims), np.float32),
+        np.zeros(1, np.int64),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
     """One pass over a test set, enough to score every protocol.
