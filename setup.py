@@ -77,6 +77,7 @@ setup(
         'gpu': ['torchvision>=0.28,<0.29'],
         'demo': ['gradio>=6.31,<7', 'mmcv-lite>=2.1,<2.2'],
         'store': ['lancedb>=0.40,<0.41'],
+        'qdrant': ['qdrant-client>=1.20,<2'],
         'docs': ['sphinx>=9', 'myst-parser>=5.2', 'furo>=2025.12'],
     },
 )

@@ -62,7 +62,8 @@ NO_TORCH = [
     *(f'inference/{name}.py' for name in ('groups', 'match_text')),
     *(f'inference/{name}.py' for name in ('gallery_store', 'where')),
     *(f'inference/{name}.py' for name in ('lance_store', 'origins')),
-    *(f'inference/{name}.py' for name in ('file_records', 'store_locks')),
+    *(f'inference/{name}.py' for name in ('file_records', 'qdrant_store')),
+    'inference/store_locks.py',
 ]
 
 

@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     lance_store='LanceStore',
     matches='Match Source',
     origins='Origins',
+    qdrant_store='QdrantStore',
     where='Where',
     index_file='stored_index',
 )

@@ -20,12 +20,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 WORKER = """
 import sys
+from datetime import UTC
 from mmps.inference import Origins
 from mmps.inference.archive import ArchiveWriter
 from tests.inference.fake_people import FakePeople
-writer = ArchiveWriter(sys.argv[1], sys.argv[2], Origins('gate'))
+origins = Origins('gate', '{time:%f}.*', UTC)
+writer = ArchiveWriter(sys.argv[1], sys.argv[2], origins)
 print('begins', flush=True)
-writer.add(FakePeople(delay=0.01), batch_size=4, seconds=0.1)
+writer.add(FakePeople(delay=0.01), batch_size=4, seconds=float(sys.argv[3]))
 """
 
 
@@ -76,6 +78,11 @@ def campaign(folder: Path, kills: int, seed: int = 0) -> str:
         done += 1
         workers[victim] = _started(store, files)
     for worker in workers:
+        worker.kill()
+        worker.communicate()
+    # with fewer commits for what is left
+    workers = [_started(store, files, seconds=5) for _ in range(2)]
+    for worker in workers:
         worker.communicate()
         if worker.returncode:
             raise RuntimeError('a worker failed, see above')
@@ -125,9 +132,11 @@ def check(store: Path, files: Path) -> str:
     return f'{len(keys)} people of {len(paths)} files, each once'
 
 
-def _started(store: Path, files: Path) -> subprocess.Popen:
+def _started(
+    store: Path, files: Path, seconds: float = 0.1
+) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, '-c', WORKER, str(store), str(files)],
+        [sys.executable, '-c', WORKER, store, files, str(seconds)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
     )

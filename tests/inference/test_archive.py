@@ -1,6 +1,7 @@
 """Files come into an archive once, whatever happens on the way."""
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ pytest.importorskip('lancedb')
 from mmps.commands import main
 from mmps.datasets.errors import DatasetError
 from mmps.errors import InputError
-from mmps.inference import LanceStore, Origins, Where
+from mmps.inference import LanceStore, Match, Origins, Source, Where
 from mmps.inference.archive import ArchiveWriter
 from mmps.inference.store_locks import Claims, exclusive
 from tests.inference.archive_kills import campaign, check
@@ -23,8 +24,14 @@ from tests.inference.fake_people import (
     people_of,
     sources_of,
 )
+from tests.inference.rankings import assert_same_matches
 
 NOON = 1.7e9
+
+
+@pytest.fixture
+def files_of_scenes(data):
+    return sorted(map(str, (data / 'Image/SSM').glob('*.jpg')))[:3]
 
 
 @pytest.fixture
@@ -211,9 +218,12 @@ def test_claims_and_locks_are_those_of_one_process(tmp_path):
             check=True,
         )
         assert told.stdout.split() == ['False', 'True']
-    with exclusive(path), open(path, 'ab') as other:
-        with pytest.raises(BlockingIOError):
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (
+        exclusive(path),
+        open(path, 'ab') as other,
+        pytest.raises(BlockingIOError),
+    ):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.long
@@ -260,3 +270,45 @@ def test_the_command_deletes_and_describes(tmp_path, files, capsys):
     assert 'at least 256 people' in capsys.readouterr().err
     assert main(['archive', 'info', str(tmp_path)]) == 2
     assert 'is no archive' in capsys.readouterr().err
+
+
+def test_the_command_finds_what_the_gallery_holds(
+    tmp_path, oim, plain, files_of_scenes, capsys
+):
+    store, found = tmp_path / 'store', tmp_path / 'found.json'
+    box = (30, 20, 90, 160)
+    model = ('--model', oim.config, '--weights', oim.weights)
+    command = ['archive', 'add', str(store), *files_of_scenes, *model]
+    assert main([*command, '--camera', 'gate', '--device', 'cpu']) == 0
+    assert f'of {len(files_of_scenes)} files; 0 files' in (
+        capsys.readouterr().out
+    )
+    expected = plain.search(files_of_scenes[0], box, files_of_scenes, top=9)
+    # the network is that of the archive
+    search = ['archive', 'search', str(store), files_of_scenes[0]]
+    search += ['--device', 'cpu', '--top', '9', '--box', *map(str, box)]
+    assert main([*search, '--camera', 'gate', '--json', str(found)]) == 0
+    text = capsys.readouterr().out
+    assert text.count('│ gate ') == 9
+    matches = json.loads(found.read_text())['matches']
+    assert [m['camera'] for m in matches] == ['gate'] * 9
+    assert_same_matches(
+        [
+            Match(
+                Source(m['image']),
+                m['position'],
+                tuple(m['box']),
+                m['similarity'],
+                m['score'],
+            )
+            for m in matches
+        ],
+        expected,
+    )
+    assert main([*search, '--camera', 'gaet']) == 0
+    printed = capsys.readouterr()
+    assert 'nobody was found' in printed.out
+    assert 'cameras of this archive are gate' in printed.err
+    # nothing is new: no network is needed
+    assert main(['archive', 'add', str(store), *files_of_scenes]) == 0
+    assert 'added 0 people of 0 files; 3 files' in capsys.readouterr().out
