@@ -79,6 +79,8 @@ setup(
         # to search with an exported network, and to write one
         'onnx': ['onnxruntime>=1.20'],
         'export': ['onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.20'],
+        'store': ['lancedb>=0.40,<0.41'],
+        'qdrant': ['qdrant-client>=1.20,<2'],
         'docs': ['sphinx>=9', 'myst-parser>=5.2', 'furo>=2025.12'],
     },
 )

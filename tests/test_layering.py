@@ -67,6 +67,10 @@ NO_TORCH = [
     *(f'inference/onnx_{name}.py' for name in ('boxes', 'file')),
     *(f'inference/onnx_{name}.py' for name in ('metadata', 'network')),
     *(f'datasets/{name}.py' for name in ('clipping', 'pictures')),
+    *(f'inference/{name}.py' for name in ('gallery_store', 'where')),
+    *(f'inference/{name}.py' for name in ('lance_store', 'origins')),
+    *(f'inference/{name}.py' for name in ('file_records', 'qdrant_store')),
+    'inference/store_locks.py',
 ]
 
 

@@ -26,6 +26,7 @@ MISTAKE = 2
 GROUPS = {
     'search': {
         'search': 'search for a person in pictures and videos of your own',
+        'archive': 'keep the people of months of video, and search them',
         'demo': 'search for people on a page in the browser',
     },
     'train and test': {

@@ -83,3 +83,56 @@ def at_least(limit: int) -> Callable[[str], int]:
         return value
 
     return number
+
+
+def add_where(parser: argparse.ArgumentParser) -> None:
+    """Conditions of a search or a deletion; ``where`` reads them."""
+    parser.add_argument(
+        '--camera',
+        action='append',
+        metavar='NAME',
+        help='of this camera; may be repeated',
+    )
+    parser.add_argument(
+        '--after',
+        metavar='TIME',
+        help='not older than this: 2026-11-30, 2026-11-30T12:00, or an age '
+        'such as 30d, 12h, 90m',
+    )
+    parser.add_argument('--before', metavar='TIME', help='older than this')
+
+
+def add_timezone(parser: argparse.ArgumentParser) -> None:
+    """``--timezone``, of times that do not name theirs."""
+    parser.add_argument(
+        '--timezone',
+        metavar='ZONE',
+        help='of times that do not name theirs: UTC, +02:00, Europe/Berlin '
+        '[that of this computer]',
+    )
+
+
+def where(args: argparse.Namespace):
+    """What ``add_where``, ``--min-score`` and ``--timezone`` say.
+
+    Returns:
+        A ``mmps.inference.Where``; None if nothing was given.
+
+    Raises:
+        InputError: A time that is none.
+        ValueError: As of ``Where``.
+    """
+    from mmps.inference.origins import parse_time, parse_timezone
+    from mmps.inference.where import Where
+
+    zone = parse_timezone(args.timezone)
+    found = Where(
+        args.camera,
+        *(
+            None if text is None else parse_time(text, zone)
+            for text in (args.after, args.before)
+        ),
+        getattr(args, 'min_score', None),
+        getattr(args, 'images', None),
+    )
+    return None if found == Where() else found

@@ -4,12 +4,18 @@ mmps search street.jpg --pick
 mmps search street.jpg --pick 3 --gallery photos/ --out sheet.jpg
 mmps search street.jpg --box 812 220 900 470 --gallery camera.mp4 \\
     --every 5 --clip clips --json found.json
+mmps search street.jpg --pick 3 --gallery recordings/ \\
+    --camera gate --after 2026-11-30T12:00
 mmps search street.jpg --pick 3 --gallery photos/ \\
     --model configs/oim/oim_r50.py --weights epoch_20.pth
 
 The query is one person in a picture: --pick lists the people that the network
 sees there, --pick N takes one of them, --box X1 Y1 X2 Y2 gives the pixels.
 In a video, neighbouring frames of the person become one line with its times.
+
+The camera of a file is the name of its folder. Its time is that of Exif, or
+the time at which the file was last written; minus its length for a video.
+`mmps archive` keeps the people of many cameras, and reads other names.
 
 Nothing is sent anywhere, and nothing is written but the files named here.
 """
@@ -19,7 +25,7 @@ import sys
 
 from mmps.inference.groups import GAP
 
-from .arguments import add_network
+from .arguments import add_network, add_timezone, add_where, where
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_network(parser)
     _add_reading(parser)
+    people = parser.add_argument_group('who is looked at')
+    add_where(people)
+    people.add_argument(
+        '--min-score',
+        type=float,
+        metavar='SCORE',
+        help='detections with this score or a higher one',
+    )
+    add_timezone(people)
     _add_results(parser)
 
 
@@ -128,9 +143,9 @@ def run(args: argparse.Namespace) -> None:
     inferencer = PersonSearchInferencer(
         args.model, args.weights, args.device, det_thr=args.det_thr
     )
-    _say(inferencer.network.note)
+    say(inferencer.network.note)
     if args.pick == 0:
-        _list_people(args, inferencer)
+        list_people(args, inferencer)
     else:
         _search(args, inferencer)
 
@@ -139,6 +154,7 @@ def _check(args: argparse.Namespace) -> None:
     """Refuse what does not go together, before anything slow begins."""
     from mmps.errors import InputError
 
+    where(args)
     if args.pick is not None and args.pick < 0:
         raise InputError('--pick', f'people count from 1, got {args.pick}')
     if args.pick != 0 and not args.gallery:
@@ -155,21 +171,23 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError('--clip', 'needs groups: leave out --group 0')
 
 
-def _say(note: str | None) -> None:
+def say(note: str | None) -> None:
+    """Print a note beside the results, if there is one."""
     if note is not None:
         print(f'note: {note}', file=sys.stderr)
 
 
-def _list_people(args: argparse.Namespace, inferencer) -> None:
-    from mmps.inference.match_text import list_people
+def list_people(args: argparse.Namespace, inferencer) -> None:
+    """Print the people of the query's picture, and draw them."""
+    from mmps.inference import match_text
     from mmps.inference.scenes import as_scene
     from mmps.visualization import save_people
 
     people = inferencer.people(args.query)
     if not len(people):
-        _say('the network sees nobody in this picture; give --box instead')
+        say('the network sees nobody in this picture; give --box instead')
         return
-    print(list_people(people.bboxes, people.scores))
+    print(match_text.list_people(people.bboxes, people.scores))
     if args.out:
         picture = inferencer.network.read(as_scene(args.query))
         save_people(picture, people.bboxes, args.out)
@@ -188,10 +206,10 @@ def _search(args: argparse.Namespace, inferencer) -> None:
     from mmps.inference.scenes import is_video
 
     threshold = inferencer.network.match_threshold
-    box = _query_box(args, inferencer)
+    box = query_box(args, inferencer)
     broken = {}
     files, matches = _ranked(args, inferencer, box, broken)
-    _say(about_matches(matches, threshold))
+    say(about_matches(matches, threshold))
     groups = None
     if args.group and any(map(is_video, files)):
         groups = best_groups(matches, args.group, args.top, threshold)
@@ -199,19 +217,19 @@ def _search(args: argparse.Namespace, inferencer) -> None:
         print(list_groups(groups))
     else:
         print(list_matches(matches))
-    _write(args, inferencer, box, matches, groups, broken)
+    write_results(args, inferencer, box, matches, groups, broken)
     if broken:
-        _say('\n'.join([f'{left_out(len(broken))}:', *broken.values()]))
+        say('\n'.join([f'{left_out(len(broken))}:', *broken.values()]))
 
 
-def _query_box(args: argparse.Namespace, inferencer) -> list[float]:
+def query_box(args: argparse.Namespace, inferencer) -> list[float]:
     """The box of the query; warns if it shows nobody."""
     from mmps.errors import InputError
     from mmps.inference.advice import about_query
 
     people = inferencer.people(args.query).bboxes
     if args.box is not None:
-        _say(about_query(args.box, people))
+        say(about_query(args.box, people))
         return args.box
     if args.pick > len(people):
         raise InputError(
@@ -235,13 +253,13 @@ def _ranked(
     """
     from tqdm import tqdm
 
-    from mmps.inference import stored_index
+    from mmps.inference import Origins, stored_index
     from mmps.inference.match_text import other_files
     from mmps.inference.scenes import is_video, listing
 
     files, others = listing(args.gallery)
     if others:
-        _say(other_files(others))
+        say(other_files(others))
     grouping = args.group and any(map(is_video, files))
     reading = dict(
         every=args.every,
@@ -264,12 +282,14 @@ def _ranked(
         gallery,
         top=None if grouping else args.top,
         rerank=args.rerank,
+        where=where(args),
+        origins=Origins(),
         **reading,
     )
     return files, matches
 
 
-def _write(
+def write_results(
     args: argparse.Namespace,
     inferencer,
     box: list[float],

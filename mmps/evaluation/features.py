@@ -141,6 +141,32 @@ class Boxes:
             refuse(*_not_unit(self.embeddings))
 
 
+def joined(parts: Sequence[Boxes]) -> Boxes:
+    """Boxes of images that follow each other.
+
+    Args:
+        parts: At least one, all with embeddings of one size.
+    """
+    counts = [np.diff(part.offsets) for part in parts]
+    return Boxes(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ('bboxes', 'scores', 'embeddings')
+        ),
+        np.cumsum([0, *np.concatenate(counts)], dtype=np.int64),
+    )
+
+
+def nobody(dims: int) -> Boxes:
+    """Boxes of no image, with embeddings of a size."""
+    return Boxes(
+        np.zeros((0, 4), np.float32),
+        np.zeros(0, np.float32),
+        np.zeros((0, dims), np.float32),
+        np.zeros(1, np.int64),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
     """One pass over a test set, enough to score every protocol.

@@ -14,6 +14,9 @@ whoever deletes the pictures deletes the index too.
     images       (I,) str, path; '' for pixels in memory
     frames       (I,) int64, of a video; -1 for an image
     timestamps   (I,) float64, seconds; NaN for an image
+    cameras      (I,) str; '' for unknown. Older files lack it
+    times        (I,) float64, seconds since 1970; NaN for unknown. Older
+                 files lack it
     bboxes, scores, embeddings, offsets    see ``Boxes``
 """
 
@@ -29,6 +32,7 @@ from mmps.evaluation.npz import Kind, meta_entry, read_npz, write_npz
 from mmps.evaluation.search import on_grid
 
 from .matches import Match, Source
+from .where import Where
 
 INDEX = Kind('mmps gallery index', 1, 'gallery index', 'GalleryIndex.save')
 #: Rows whose exact similarity is computed at a time; bounds memory.
@@ -73,12 +77,7 @@ class GalleryIndex:
         Raises:
             ValueError: Another network, pipeline or threshold made it.
         """
-        if self.network != network:
-            raise ValueError(
-                f'the gallery index was made by network {self.network}, this '
-                f'is {network} (weights, config and test pipeline count): '
-                'their embeddings cannot be compared; build the index again'
-            )
+        check_network('the gallery index', self.network, network)
         if self.det_thr != det_thr:
             raise ValueError(
                 'the gallery index holds detections with a score of '
@@ -87,10 +86,13 @@ class GalleryIndex:
             )
 
     def search(
-        self, embedding: np.ndarray, top: int | None = 10
+        self,
+        embedding: np.ndarray,
+        top: int | None = 10,
+        where: Where | None = None,
     ) -> list[Match]:
         """Rank the detections, see ``ranked``."""
-        rows, similarity = self.ranked(embedding, top)
+        rows, similarity = self.ranked(embedding, top, where)
         boxes = self.boxes
         return [
             Match(
@@ -106,7 +108,10 @@ class GalleryIndex:
         ]
 
     def ranked(
-        self, embedding: np.ndarray, top: int | None = None
+        self,
+        embedding: np.ndarray,
+        top: int | None = None,
+        where: Where | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """The most similar detections, equals in the order of the gallery.
 
@@ -118,46 +123,45 @@ class GalleryIndex:
         Args:
             embedding: (D,) of unit length.
             top: How many; all for None.
+            where: Those that are looked at; all for None.
 
         Returns:
             Rows (k,) int64 and cosines (k,) float64, falling.
+
+        Raises:
+            ValueError: A query of another length, ``top`` below 1, or no
+                picture has what ``where`` asks for.
         """
-        query = self._checked(embedding)
-        if top is not None and top < 1:
-            raise ValueError(f'top must be >= 1 or None, got {top}')
+        embeddings = self.boxes.embeddings
+        query = checked_query(embedding, embeddings.shape[1])
+        check_top(top)
         rows = np.arange(len(self))
-        if top is not None and top < len(self):
-            rough = self.boxes.embeddings @ query
+        if where is not None:
+            rows = np.flatnonzero(self._kept(where))
+        if top is not None and top < len(rows):
+            if len(rows) > len(self) // 2:  # dearer to copy than to compute
+                rough = (embeddings @ query)[rows]
+            else:
+                rough = embeddings[rows] @ query
             last = np.partition(rough, len(rough) - top)[len(rough) - top]
-            rows = np.flatnonzero(rough >= last - 2 * _error(len(query)))
-        exact = self._exact(rows, query)
+            near = rough >= last - 2 * rounding_error(len(query))
+            rows = rows[near]
+        exact = np.concatenate(
+            [np.zeros(0)]
+            + [
+                exact_similarity(
+                    embeddings[rows[start : start + BLOCK]], query
+                )
+                for start in range(0, len(rows), BLOCK)
+            ]
+        )
         order = np.argsort(-exact, kind='stable')[:top]
         return rows[order], exact[order]
 
-    def _exact(self, rows: np.ndarray, query: np.ndarray) -> np.ndarray:
-        target = on_grid(query)
-        parts = [
-            on_grid(self.boxes.embeddings[rows[start : start + BLOCK]])
-            @ target
-            for start in range(0, len(rows), BLOCK)
-        ]
-        return np.concatenate([np.zeros(0), *parts])
-
-    def _checked(self, embedding: np.ndarray) -> np.ndarray:
-        dims = self.boxes.embeddings.shape[1]
-        query = np.asarray(embedding, np.float32)
-        if query.shape != (dims,):
-            raise ValueError(
-                f'the query has an embedding of shape {query.shape}, the '
-                f'gallery index needs ({dims},)'
-            )
-        length = float(np.linalg.norm(query))
-        if not abs(length - 1) <= LENGTH_TOLERANCE:  # NaN is wrong too
-            raise ValueError(
-                f'the embedding of the query has length {length:.4g}, '
-                f'expected 1 within {LENGTH_TOLERANCE}'
-            )
-        return query
+    def _kept(self, where: Where) -> np.ndarray:
+        """(M,) bool."""
+        pictures = where.pictures(self.sources)
+        return pictures[self.boxes.image] & where.people(self.boxes.scores)
 
     def save(self, path: str | PathLike) -> None:
         """Write the index; the file appears whole or not at all.
@@ -177,6 +181,9 @@ class GalleryIndex:
             'images': np.array([s.image or '' for s in sources], np.str_),
             'frames': np.array(frames, np.int64),
             'timestamps': np.array(seconds, np.float64),
+            'cameras': np.array([s.camera or '' for s in sources], np.str_),
+            # None becomes NaN
+            'times': np.array([s.time for s in sources], np.float64),
             'bboxes': self.boxes.bboxes,
             'scores': self.boxes.scores,
             'embeddings': self.boxes.embeddings,
@@ -196,16 +203,24 @@ class GalleryIndex:
 
     @classmethod
     def _parse(cls, file, meta: dict) -> 'GalleryIndex':
+        num = len(file['images'])
+        cameras, times = np.full(num, ''), np.full(num, math.nan)
+        if 'cameras' in file:
+            cameras, times = file['cameras'], file['times']
         sources = [
             Source(
                 str(image) or None,
                 None if frame < 0 else int(frame),
                 None if math.isnan(seconds) else float(seconds),
+                str(camera) or None,
+                None if math.isnan(time) else float(time),
             )
-            for image, frame, seconds in zip(
+            for image, frame, seconds, camera, time in zip(
                 file['images'],
                 file['frames'],
                 file['timestamps'],
+                cameras,
+                times,
                 strict=True,
             )
         ]
@@ -220,8 +235,60 @@ class GalleryIndex:
         )
 
 
-def _error(dims: int) -> float:
-    """How far a float32 dot product may lie from ``search.on_grid``'s.
+def check_network(what: str, made_by: str, network: str) -> None:
+    """Refuse embeddings of another network, by its name.
+
+    Args:
+        what: Holds the embeddings.
+        made_by: Fingerprint of the network that made them.
+        network: Fingerprint of the one that searches.
+
+    Raises:
+        ValueError: They differ.
+    """
+    if made_by != network:
+        raise ValueError(
+            f'{what} was made by network {made_by}, this is {network} '
+            '(weights, config and test pipeline count): their embeddings '
+            'cannot be compared; build it again'
+        )
+
+
+def check_top(top: int | None) -> None:
+    """Raise ValueError for a number of matches below 1."""
+    if top is not None and top < 1:
+        raise ValueError(f'top must be >= 1 or None, got {top}')
+
+
+def checked_query(embedding: np.ndarray, dims: int) -> np.ndarray:
+    """(D,) float32, or ValueError for another shape or length."""
+    query = np.asarray(embedding, np.float32)
+    if query.shape != (dims,):
+        raise ValueError(
+            f'the query has an embedding of shape {query.shape}, the '
+            f'gallery needs ({dims},)'
+        )
+    length = float(np.linalg.norm(query))
+    if not abs(length - 1) <= LENGTH_TOLERANCE:  # NaN is wrong too
+        raise ValueError(
+            f'the embedding of the query has length {length:.4g}, '
+            f'expected 1 within {LENGTH_TOLERANCE}'
+        )
+    return query
+
+
+def exact_similarity(embeddings: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """(k,) float64, the cosines that decide the order of matches.
+
+    Args:
+        embeddings: (k, D) float32.
+        query: (D,) float32.
+    """
+    return on_grid(embeddings) @ on_grid(query)
+
+
+def rounding_error(dims: int) -> float:
+    """How far a float32 dot product may lie from ``exact_similarity``.
 
     D roundings of 2**-24 each, whatever the order of summation, and 2**-27 a
     coordinate onto the grid, for vectors of length 1 (and 1 % of slack, more

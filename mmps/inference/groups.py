@@ -66,7 +66,7 @@ def group_matches(matches: Sequence[Match], seconds: float) -> list[Group]:
     frames: dict[str, dict[int, Match]] = defaultdict(dict)
     groups = []
     for match in matches:
-        path, frame, _ = match.source
+        path, frame, *_ = match.source
         if frame is None:
             groups.append(Group((match,)))
         else:

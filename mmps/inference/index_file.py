@@ -12,6 +12,7 @@ from .inferencer import (
     Progress,
     SkipBroken,
 )
+from .origins import Origins
 from .scenes import is_video, listed
 
 
@@ -24,6 +25,7 @@ def stored_index(
     batch_size: int = 8,
     skip_broken: SkipBroken = False,
     progress: Progress | None = None,
+    origins: Origins | None = None,
 ) -> GalleryIndex:
     """Read the index of a gallery; build and write it if there is none.
 
@@ -36,6 +38,8 @@ def stored_index(
         skip_broken: As of ``PersonSearchInferencer.search``; of an index that
             is there already, its ``broken`` says what is not in it.
         progress: As of ``PersonSearchInferencer.search``.
+        origins: Cameras and times of an index that is made; ``Origins()`` for
+            None. An index that is there keeps its own.
 
     Raises:
         ValueError: The index there is damaged, of another network, threshold
@@ -54,6 +58,7 @@ def stored_index(
             batch_size=batch_size,
             skip_broken=skip_broken,
             progress=progress,
+            origins=origins or Origins(),
         )
         index.save(path)
         return index

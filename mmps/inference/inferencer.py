@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from mmps.datasets.errors import DatasetError
-from mmps.evaluation.features import Boxes
+from mmps.evaluation.features import Boxes, joined
 
 from .gallery_index import GalleryIndex
+from .gallery_store import GalleryStore, best_pictures
 from .log import log
 from .match_text import left_out, other_files
 from .matches import Match, Source
 from .onnx_network import OnnxNetwork, is_exported
+from .origins import Origins
 from .people import SearchNetwork
 from .scenes import (
     Picture,
@@ -29,6 +31,7 @@ from .scenes import (
     num_scenes,
     scenes,
 )
+from .where import Where
 
 Gallery = Picture | Sequence[Picture]
 #: Shows how far a search is: gets the pictures and about how many they are,
@@ -95,7 +98,7 @@ class PersonSearchInferencer:
         self,
         query_image: Picture,
         query_box: Sequence[float],
-        gallery: Gallery | GalleryIndex,
+        gallery: Gallery | GalleryIndex | GalleryStore,
         *,
         top: int | None = 10,
         every: int = 1,
@@ -103,6 +106,8 @@ class PersonSearchInferencer:
         rerank: int | None = None,
         skip_broken: SkipBroken = False,
         progress: Progress | None = None,
+        where: Where | None = None,
+        origins: Origins | None = None,
     ) -> list[Match]:
         """Rank everybody in a gallery by similarity to one person.
 
@@ -112,7 +117,7 @@ class PersonSearchInferencer:
                 image counts.
             gallery: An image file, a video file, a folder (the images and
                 videos in it and below it, sorted by path), pixels, a list of
-                these, or a ``GalleryIndex``.
+                these, a ``GalleryIndex`` or a ``GalleryStore``.
             top: How many matches; all for None.
             every: Each so many frames of a video; the first frame is one.
             batch_size: Pictures at a time; those of a batch have one size.
@@ -124,6 +129,10 @@ class PersonSearchInferencer:
                 function is called with the error of each instead. The
                 positions of matches count what was read.
             progress: Shows how far the search is, see ``Progress``.
+            where: People that are looked at, by camera, time, score and
+                path; everybody for None.
+            origins: Says of files which camera took them and when; with
+                ``where``, ``Origins()`` for None.
 
         Returns:
             In falling similarity, equals in the order of the gallery; empty,
@@ -146,17 +155,29 @@ class PersonSearchInferencer:
             )
         query = self.network.prepare(as_scene(query_image), query_box)
         how = dict(every=every, skip_broken=skip_broken, progress=progress)
+        kept = isinstance(gallery, GalleryIndex | GalleryStore)
         if self._ranker is None or rerank is not None:
             index = gallery
-            if not isinstance(gallery, GalleryIndex):
-                index = self.index(gallery, batch_size=batch_size, **how)
-            matches = self._by_embedding(query, index, rerank, top, batch_size)
-            return self._warned(matches, len(index.sources))
-        if isinstance(gallery, GalleryIndex):
+            if not kept:
+                if where is not None and origins is None:
+                    origins = Origins()
+                index = self.index(
+                    gallery, batch_size=batch_size, origins=origins, **how
+                )
+            matches = self._by_embedding(
+                query, index, rerank, top, batch_size, where
+            )
+            return self._warned(matches, _size(index))
+        if kept:
             raise ValueError(
                 'a gallery index holds embeddings, and the similarity of a '
                 'query-guided network depends on the pair: give the pictures, '
                 'or rerank=k to run pairs on the best k of the index'
+            )
+        if where is not None:
+            raise ValueError(
+                'where chooses people by plain embeddings first, and this '
+                'network is query-guided: give rerank=k, too'
             )
         pass_ = _Pass(gallery, **how)
         matches = self._ranker.search(
@@ -164,7 +185,7 @@ class PersonSearchInferencer:
             **dict(top=top, batch_size=batch_size, on_broken=pass_.leave_out),
         )
         pass_.end()
-        return self._warned(matches, pass_.count)
+        return self._warned(matches, f'{pass_.count} pictures')
 
     def index(
         self,
@@ -174,36 +195,72 @@ class PersonSearchInferencer:
         batch_size: int = 8,
         skip_broken: SkipBroken = False,
         progress: Progress | None = None,
+        origins: Origins | None = None,
     ) -> GalleryIndex:
         """Detect and embed everybody in a gallery, once for many queries.
 
         Of a query-guided network these are the embeddings of single
         pictures, for ``search(rerank=...)``.
 
-        Args and errors as of ``search``.
+        Args and errors as of ``search``; without ``origins`` the index knows
+        neither cameras nor absolute times.
         """
-        self._check(every=every, batch_size=batch_size)
-        sources, bboxes, scores, embeddings = [], [], [], []
-        pass_ = _Pass(gallery, every, skip_broken, progress)
-        pictures = self._prepared(pass_)
-        for batch in _alike(pictures, batch_size):
-            found = self.network.detect([item for _, item in batch])
-            for (source, _), people in zip(batch, found, strict=True):
-                people = people.above(self.det_thr)
-                sources.append(source)
-                bboxes.append(people.bboxes)
-                scores.append(people.scores)
-                embeddings.append(people.embeddings)
+        pass_ = self._pass(gallery, every, batch_size, skip_broken, progress)
+        sources, parts = [], []
+        for source, boxes in self._embedded(pass_, batch_size):
+            sources.append(source if origins is None else origins(source))
+            parts.append(boxes)
         pass_.end()
-        offsets = np.cumsum([0, *map(len, scores)], dtype=np.int64)
-        parts = map(np.concatenate, (bboxes, scores, embeddings))
         return GalleryIndex(
             sources,
-            Boxes(*parts, offsets),
+            joined(parts),
             self.network.fingerprint,
             self.det_thr,
             tuple(pass_.broken),
         )
+
+    def stream(
+        self,
+        gallery: Gallery,
+        *,
+        every: int = 1,
+        batch_size: int = 8,
+        skip_broken: SkipBroken = False,
+        progress: Progress | None = None,
+    ) -> Iterator[tuple[Source, Boxes]]:
+        """Detect and embed everybody, picture after picture.
+
+        For galleries whose people do not fit into memory: see ``index``,
+        whose args and errors these are. Pictures come in the order of the
+        gallery.
+
+        Yields:
+            Where a picture comes from, and its people.
+        """
+        pass_ = self._pass(gallery, every, batch_size, skip_broken, progress)
+        yield from self._embedded(pass_, batch_size)
+        pass_.tell()
+
+    def _pass(
+        self,
+        gallery: Gallery,
+        every: int,
+        batch_size: int,
+        skip_broken: SkipBroken,
+        progress: Progress | None,
+    ) -> '_Pass':
+        self._check(every=every, batch_size=batch_size)
+        return _Pass(gallery, every, skip_broken, progress)
+
+    def _embedded(
+        self, pass_: '_Pass', batch_size: int
+    ) -> Iterator[tuple[Source, Boxes]]:
+        for batch in _alike(self._prepared(pass_), batch_size):
+            found = self.network.detect([item for _, item in batch])
+            for (source, _), people in zip(batch, found, strict=True):
+                people = people.above(self.det_thr)
+                offsets = np.array([0, len(people.scores)])
+                yield source, Boxes(*people, offsets)
 
     def people(self, picture: Picture) -> Boxes:
         """Detect the people of one picture, from left to right.
@@ -236,24 +293,32 @@ class PersonSearchInferencer:
     def _by_embedding(
         self,
         query: dict,
-        index: GalleryIndex,
+        index: GalleryIndex | GalleryStore,
         rerank: int | None,
         top: int | None,
         batch_size: int,
+        where: Where | None,
     ) -> list[Match]:
         index.check_maker(self.network.fingerprint, self.det_thr)
         embedding = self.network.embed(query)
         if rerank is None:
-            return index.search(embedding, top)
-        rows, _ = index.ranked(embedding)
-        best = list(dict.fromkeys(index.boxes.image[rows].tolist()))[:rerank]
-        read = again([index.sources[position] for position in best])
-        return self._ranker.search(
+            return index.search(embedding, top, where)
+        best = best_pictures(index, embedding, rerank, where)
+        positions = list(best)
+        matches = self._ranker.search(
             query,
-            ((best[number], scene) for number, scene in read),
-            top=top,
+            (
+                (positions[number], scene)
+                for number, scene in again(list(best.values()))
+            ),
+            top=None if where else top,
             batch_size=batch_size,
         )
+        if where is not None:
+            scores = np.array([match.score for match in matches], np.float32)
+            kept = where.people(scores)
+            matches = [m for m, k in zip(matches, kept, strict=True) if k]
+        return matches[:top]
 
     def _prepared(self, pictures: '_Pass') -> Iterator[tuple[Source, dict]]:
         for scene in pictures:
@@ -264,11 +329,11 @@ class PersonSearchInferencer:
             else:
                 yield scene.source, item
 
-    def _warned(self, matches: list[Match], num: int) -> list[Match]:
+    def _warned(self, matches: list[Match], where: str) -> list[Match]:
         if not matches:
             log(
-                f'nobody was found in {num} pictures (detections with a '
-                f'score of {self.det_thr:g} and more)',
+                f'nobody was found in {where} (detections with a score of '
+                f'{self.det_thr:g} and more)',
                 logging.WARNING,
             )
         return matches
@@ -340,20 +405,28 @@ class _Pass:
         self._left_out += 1
 
     def end(self) -> None:
-        """Log what was left out, if nobody else was told.
+        """``tell``, unless everything was left out.
 
         Raises:
-            ValueError: That was all.
+            ValueError: It was.
         """
-        if not self.broken:
-            return
-        lines = '\n'.join(map(str, self.broken.values()))
-        if self._left_out == self.count:
+        if self.broken and self._left_out == self.count:
             raise ValueError(
-                f'no picture of the gallery can be read:\n{lines}'
+                f'no picture of the gallery can be read:\n{self._lines}'
             )
-        if self._skip_broken is True:
-            log(f'{left_out(len(self.broken))}:\n{lines}', logging.WARNING)
+        self.tell()
+
+    def tell(self) -> None:
+        """Log what was left out, if nobody else was told."""
+        if self.broken and self._skip_broken is True:
+            log(
+                f'{left_out(len(self.broken))}:\n{self._lines}',
+                logging.WARNING,
+            )
+
+    @property
+    def _lines(self) -> str:
+        return '\n'.join(map(str, self.broken.values()))
 
     def _note(self, error: DatasetError) -> None:
         if not self._skip_broken:
@@ -382,3 +455,9 @@ def _alike(
         batch.append(item)
     if batch:
         yield batch
+
+
+def _size(gallery: GalleryIndex | GalleryStore) -> str:
+    if isinstance(gallery, GalleryIndex):
+        return f'{len(gallery.sources)} pictures'
+    return f'an archive of {len(gallery)} people'

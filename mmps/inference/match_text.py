@@ -1,6 +1,8 @@
 """Show matches to people (a table) and to programs (JSON values)."""
 
 from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.table import Table
@@ -10,6 +12,9 @@ from mmps.evaluation.result_text import to_text
 
 from .groups import Group
 from .matches import Match
+
+if TYPE_CHECKING:
+    from .lance_store import LanceStore
 
 #: Names in a message; the others are counted.
 NAMED = 5
@@ -48,6 +53,84 @@ def list_groups(groups: Sequence[Group]) -> str:
     return to_text(table)
 
 
+def list_archived(
+    matches: Sequence[Match], timezone: tzinfo | None = None
+) -> str:
+    """Text of a ranking of an archive, with cameras and times.
+
+    Args:
+        matches: Best first.
+        timezone: Of the times; that of this computer for None.
+    """
+    if not matches:
+        return 'nobody was found'
+    table = Table()
+    boxes = ('x1', 'y1', 'x2', 'y2')
+    for name in ('rank', 'similarity', 'score', *boxes):
+        table.add_column(name, justify='right', no_wrap=True)
+    for name in ('camera', 'time', 'frame', 'image'):
+        table.add_column(name, no_wrap=True)
+    for rank, match in enumerate(matches, 1):
+        source = match.source
+        table.add_row(
+            str(rank),
+            f'{match.similarity:.3f}',
+            f'{match.score:.2f}',
+            *(f'{value:.0f}' for value in match.box),
+            Text(source.camera or ''),
+            moment(source.time, timezone),
+            '' if source.frame is None else str(source.frame),
+            Text(source.image or f'pixels {match.position}'),
+        )
+    return to_text(table)
+
+
+def describe_archive(store: 'LanceStore') -> str:
+    """What an archive holds, for people."""
+    records = store.records().values()
+    notes = sum(1 for record in records if record.note)
+    files = [path for path in store.path.rglob('*') if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
+    lines = [
+        f'{len(store)} people of {sum(r.pictures for r in records)} pictures '
+        f'in {len(records)} files, {size / 1e6:.1f} MB',
+        f'network {store.network} ({store.notes.get("model")}), detections '
+        f'with a score of {store.det_thr:g} and more',
+    ]
+    if undone := sum(1 for record in records if not record.done):
+        lines.append(f'{undone} videos are not done yet: add them again')
+    if notes:
+        lines.append(f'{notes} files cannot be read')
+    if not store.exact:
+        share = store.recall
+        found = 'not measured' if share is None else f'{100 * share:.1f} %'
+        lines.append(f'index for approximate search, recall {found}')
+    for camera, (num, first, last) in sorted(
+        store.cameras().items(), key=lambda item: item[0] or ''
+    ):
+        lines.append(
+            f'camera {camera}: {num} people, {moment(first)} - {moment(last)}'
+        )
+    for entry in store.deletions()[-NAMED:]:
+        lines.append(
+            f'{moment(entry["when"])}: deleted {entry["people"]} people'
+        )
+    return '\n'.join(lines)
+
+
+def moment(seconds: float | None, timezone: tzinfo | None = None) -> str:
+    """'2026-11-30 12:00:05', or nothing for None.
+
+    Args:
+        seconds: Since 1970.
+        timezone: That of this computer for None.
+    """
+    if seconds is None or not np.isfinite(seconds):
+        return ''
+    when = datetime.fromtimestamp(seconds, timezone)
+    return when.isoformat(' ', 'seconds')
+
+
 def span(group: Group) -> str:
     """'0:03.2 - 0:07.9', '0:03.2', or nothing for an image."""
     times = dict.fromkeys([clock(group.begin), clock(group.end)])
@@ -84,6 +167,8 @@ def as_json(matches: Sequence[Match]) -> list[dict]:
             score=match.score,
             frame=match.source.frame,
             timestamp=match.source.timestamp,
+            camera=match.source.camera,
+            time=match.source.time,
         )
         for match in matches
     ]
@@ -155,5 +240,5 @@ def _add(table: Table, rank: int, match: Match, when: Sequence[str]) -> None:
 
 
 def _when(match: Match) -> tuple[str, str]:
-    _, frame, timestamp = match.source
+    frame, timestamp = match.source.frame, match.source.timestamp
     return clock(timestamp), '' if frame is None else str(frame)

@@ -101,7 +101,7 @@ class PairRanker:
 
 def key_of(scene: Scene) -> Hashable:
     """What a picture is known again by."""
-    path, frame, _ = scene.source
+    path, frame, *_ = scene.source
     if path is None:
         pixels = np.ascontiguousarray(scene.pixels)
         return pixels.shape, hashlib.sha256(pixels).digest()

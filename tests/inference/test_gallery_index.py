@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mmps.evaluation.features import Boxes
 from mmps.evaluation.search import on_grid
-from mmps.inference import GalleryIndex, Match, Source
+from mmps.inference import GalleryIndex, Match, Source, Where
 
 
 def unit(vectors):
@@ -111,7 +111,7 @@ def test_nobody_is_found_among_nobody():
 @pytest.mark.parametrize(
     ('query', 'top', 'message'),
     [
-        ([1, 0], 1, r'shape \(2,\), the gallery index needs \(3,\)'),
+        ([1, 0], 1, r'shape \(2,\), the gallery needs \(3,\)'),
         ([[1, 0, 0]], 1, r'shape \(1, 3\)'),
         ([2, 0, 0], 1, 'length 2, expected 1'),
         ([np.nan, 0, 0], 1, 'length nan'),
@@ -134,7 +134,11 @@ def test_another_maker_is_refused():
 
 
 def test_comes_back_as_it_was(tmp_path):
-    sources = [Source('ä b.jpg'), Source('b.avi', 25, 1.04), Source()]
+    sources = [
+        Source('ä b.jpg', camera='gate', time=1.7e9),
+        Source('b.avi', 25, 1.04),
+        Source(),
+    ]
     index = index_of(drawn(0)[0][:6], [1, 0, 5], sources)
     path = tmp_path / 'new' / 'index.npz'
     index.save(path)
@@ -146,6 +150,58 @@ def test_comes_back_as_it_was(tmp_path):
         assert one.dtype == other.dtype
         np.testing.assert_array_equal(one, other)
     assert [p.name for p in path.parent.iterdir()] == ['index.npz']
+
+
+def test_an_index_of_an_older_version_has_no_cameras(tmp_path):
+    path = tmp_path / 'index.npz'
+    sources = [Source('a.jpg', camera='gate', time=1.0)]
+    index_of(unit(np.eye(3)), sources=sources).save(path)
+    rewritten(path, cameras=None, times=None)
+    again = GalleryIndex.load(path)
+    assert again.sources == [Source('a.jpg')]
+    with pytest.raises(ValueError, match=r'have no camera.*build the index'):
+        again.search(np.eye(3)[0], where=Where(cameras=['gate']))
+    with pytest.raises(ValueError, match='have no time'):
+        again.search(np.eye(3)[0], where=Where(before=5))
+
+
+@given(seed=st.integers(0, 300), top=st.sampled_from([1, 7, 100, None]))
+def test_conditions_leave_the_order_of_the_others(seed, top):
+    embeddings, query = drawn(seed)
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(len(embeddings), np.full(40, 1 / 40))
+    sources = [
+        Source(
+            f'{"ab"[i % 2]}/{i}.jpg',
+            camera=(None, 'gate', 'door', 'hall')[rng.integers(4)],
+            time=None if rng.random() < 0.1 else float(rng.integers(100)),
+        )
+        for i in range(40)
+    ]
+    index = index_of(embeddings, counts, sources)
+    where = Where(
+        cameras=[None, ('gate',), ('gate', 'hall')][seed % 3],
+        after=[None, 30][seed // 3 % 2],
+        before=[None, 70, 31][seed // 2 % 3],
+        min_score=[None, 0.75][seed // 5 % 2],
+        images=[None, 'a/'][seed // 7 % 2],
+    )
+
+    def allowed(match):
+        source = match.source
+        return (
+            (where.cameras is None or source.camera in where.cameras)
+            and (where.after is None or (source.time or -1) >= where.after)
+            and (
+                where.before is None
+                or (source.time is not None and source.time < where.before)
+            )
+            and (where.min_score is None or match.score >= where.min_score)
+            and (where.images is None or source.image.startswith('a/'))
+        )
+
+    expected = [m for m in index.search(query, None) if allowed(m)][:top]
+    assert index.search(query, top, where) == expected
 
 
 def rewritten(path, **changes):

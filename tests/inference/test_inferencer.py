@@ -2,6 +2,8 @@
 
 import copy
 import itertools
+import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,7 @@ import torch
 from mmps.apis import PersonSearchInferencer, load_config, run_test
 from mmps.datasets.errors import DatasetError
 from mmps.evaluation import read_dump
+from mmps.inference import Origins, Where
 from mmps.inference import inferencer as module
 from tests.inference.rankings import assert_same_matches
 
@@ -131,6 +134,53 @@ def test_an_index_is_searched_like_its_gallery(plain, files, tmp_path):
         assert found == plain.search(files[0], box, index, top=15)
         whole = plain.search(files[0], box, files, top=None)
         assert_same_matches(found, whole, top=15)
+
+
+def test_people_are_chosen_by_camera_time_and_score(
+    plain, guided, files, tmp_path
+):
+    gallery = []
+    for number, file in enumerate(files[:4]):
+        path = tmp_path / ('gate', 'door')[number % 2] / f'{number}.jpg'
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(file, path)
+        os.utime(path, (1000 + number, 1000 + number))
+        gallery.append(str(path))
+    everybody = plain.search(
+        *(files[0], (30, 20, 90, 160), gallery), top=None, origins=Origins()
+    )
+    score = sorted(m.score for m in everybody)[len(everybody) // 4]
+    where = Where(cameras=['gate'], after=1001, min_score=score)
+    expected = [
+        match
+        for match in everybody
+        if match.source.image == gallery[2] and match.score >= score
+    ]
+    assert 0 < len(expected) < len(everybody)
+    found = plain.search(
+        *(files[0], (30, 20, 90, 160), gallery), top=None, where=where
+    )
+    assert found == expected
+    assert {m.source.camera for m in found} == {'gate'}
+    assert {m.source.time for m in found} == {1002.0}
+    # pairs are run on pictures that are chosen so, and their people are
+    query = (files[0], (30, 20, 90, 160), gallery)
+    pairs = guided.search(*query, top=None, rerank=2, where=where)
+    assert {m.source.image for m in pairs} <= {gallery[2]}
+    assert all(m.score >= score for m in pairs)
+    with pytest.raises(ValueError, match='give rerank=k, too'):
+        guided.search(*query, where=where)
+
+
+def test_a_stream_is_the_index_picture_by_picture(plain, files):
+    index = plain.index(files[:3])
+    parts = list(plain.stream(files[:3], batch_size=2))
+    assert [source for source, _ in parts] == index.sources
+    for number, (_, boxes) in enumerate(parts):
+        rows = index.boxes.of(number)
+        np.testing.assert_allclose(
+            boxes.embeddings, index.boxes.embeddings[rows], atol=1e-5
+        )
 
 
 def test_the_index_of_another_network_is_refused(plain, guided, oim, files):

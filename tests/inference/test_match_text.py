@@ -129,7 +129,9 @@ def test_nobody_is_said():
 
 
 def test_json_has_every_field_unrounded():
-    (found,) = json.loads(json.dumps(as_json([FRAME])))
+    source = FRAME.source._replace(camera='gate', time=1e9)
+    match = FRAME._replace(source=source)
+    (found,) = json.loads(json.dumps(as_json([match])))
     assert found == dict(
         image='c.mp4',
         position=0,
@@ -138,4 +140,6 @@ def test_json_has_every_field_unrounded():
         score=1.0,
         frame=75,
         timestamp=62.51,
+        camera='gate',
+        time=1e9,
     )

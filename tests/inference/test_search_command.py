@@ -63,6 +63,28 @@ def test_files_are_searched_and_results_written(search, oim, files, tmp_path):
     }
 
 
+def test_people_of_a_camera_and_score_are_searched(
+    search, oim, files, tmp_path
+):
+    found = tmp_path / 'found.json'
+    command = (files[0], *BOX, '--gallery', *files[:2], *model(oim))
+    camera = Path(files[0]).parent.name
+    code, *_ = search(*command, '--json', found, '--top', 100)
+    assert code == 0
+    everybody = json.loads(found.read_text())['matches']
+    scores = sorted(match['score'] for match in everybody)
+    limit = scores[len(scores) // 2]
+    where = ('--camera', camera, '--min-score', limit, '--after', '1970-01-02')
+    search(*command, *where, '--json', found, '--top', 100)
+    chosen = json.loads(found.read_text())['matches']
+    assert chosen == [m for m in everybody if m['score'] >= limit]
+    assert {match['camera'] for match in chosen} == {camera}
+    code, text, _ = search(*command, '--camera', 'nobody')
+    assert (code, 'nobody was found' in text) == (0, True)
+    code, _, error = search(*command, '--before', 'yesterday')
+    assert (code, 'neither a time such as' in error) == (2, True)
+
+
 def test_a_video_is_searched_query_guided(
     search, qeeps, files, video, tmp_path
 ):
