@@ -230,8 +230,8 @@ def _inferencer(args: argparse.Namespace, store) -> tuple:
 
     model, weights = args.model, args.weights
     if model is None and store is not None:
-        model = store.notes.get('model')
-        weights = weights or store.notes.get('weights')
+        model, noted = _noted_network(store)
+        weights = weights or noted
     model = model or _DEFAULT
     det_thr = getattr(args, 'det_thr', None)
     if det_thr is None and store is not None:
@@ -240,6 +240,28 @@ def _inferencer(args: argparse.Namespace, store) -> tuple:
         model, weights, args.device, det_thr=det_thr
     )
     return inferencer, dict(model=model, weights=weights)
+
+
+def _noted_network(store) -> tuple[str | None, str | None]:
+    """Model and weights that an archive names.
+
+    Raises:
+        InputError: It names a config, which is a program and may be anybody's.
+    """
+    from mmps.errors import InputError
+    from mmps.inference.onnx_network import is_exported
+    from mmps.zoo import is_address
+
+    model, weights = store.notes.get('model'), store.notes.get('weights')
+    if model is None or is_address(model) or is_exported(model):
+        return model, weights
+    given = f'--model {model}' + (f' --weights {weights}' if weights else '')
+    raise InputError(
+        store.path,
+        f'names the config {model} as that of its network; a config is a '
+        'program, and is not run because an archive names it',
+        f'If it is yours, say so: {given}',
+    )
 
 
 def _search(args: argparse.Namespace) -> None:

@@ -50,6 +50,13 @@ _READ = [
 ]
 #: Old versions stay so long for those who are reading them.
 _KEPT = timedelta(minutes=15)
+#: Of archive.json: entry -> its types.
+_NOTED = {
+    'network': str,
+    'det_thr': int | float,
+    'dims': int,
+    **dict.fromkeys(('model', 'weights'), str | None),
+}
 #: Number of a row that is the record of a file.
 _RECORD = -1
 #: Of a recall: people asked for, and matches of each.
@@ -616,6 +623,9 @@ def _notes(path: Path) -> dict:
             raise ValueError(
                 f'it is {notes["format"]!r}, version {notes["version"]}'
             )
+        for name, kinds in _NOTED.items():
+            if not isinstance(notes.get(name), kinds):
+                raise ValueError(f'{name} is {notes.get(name)!r}')
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             file,

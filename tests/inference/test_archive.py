@@ -284,9 +284,12 @@ def test_the_command_finds_what_the_gallery_holds(
         capsys.readouterr().out
     )
     expected = plain.search(files_of_scenes[0], box, files_of_scenes, top=9)
-    # the network is that of the archive
     search = ['archive', 'search', str(store), files_of_scenes[0]]
     search += ['--device', 'cpu', '--top', '9', '--box', *map(str, box)]
+    # an archive may come from anybody, and a config is a program
+    assert main(search) == 2
+    assert f'--model {oim.config}' in capsys.readouterr().err
+    search += model
     assert main([*search, '--camera', 'gate', '--json', str(found)]) == 0
     text = capsys.readouterr().out
     assert text.count('│ gate ') == 9
@@ -312,3 +315,16 @@ def test_the_command_finds_what_the_gallery_holds(
     # nothing is new: no network is needed
     assert main(['archive', 'add', str(store), *files_of_scenes]) == 0
     assert 'added 0 people of 0 files; 3 files' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [('network', 3), ('det_thr', 'high'), ('dims', None), ('model', [])],
+)
+def test_notes_of_another_kind_are_named(tmp_path, name, value):
+    LanceStore.create(tmp_path / 'store', 'net', 0.5, 8)
+    file = tmp_path / 'store' / 'archive.json'
+    notes = json.loads(file.read_text())
+    file.write_text(json.dumps(notes | {name: value}))
+    with pytest.raises(InputError, match=f'archive.json: .*{name} is '):
+        LanceStore(tmp_path / 'store')
