@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
 from mmps.checkpoints.errors import CheckpointError
-from mmps.checkpoints.reading import check_finite
+from mmps.checkpoints.tensors import check_finite, is_backed
 
 _ATOMS = (str, int, float, bool, type(None))
 _DROPPED = object()
@@ -58,7 +58,9 @@ class PlainCheckpointHook(Hook):
             k: v for k, v in hub['resumed_keys'].items() if k in known
         }
         for key, value in checkpoint.items():
-            if key not in ('state_dict', 'ema_state_dict'):
+            if key in ('state_dict', 'ema_state_dict'):
+                value.update({k: _backed(v) for k, v in value.items()})
+            else:
                 checkpoint[key] = _plain(value, key)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -112,7 +114,7 @@ def _plain(value, place: str):
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (*_ATOMS, torch.Tensor)):
-        return value
+        return _backed(value)
     if isinstance(value, Mapping):
         kind = OrderedDict if isinstance(value, OrderedDict) else dict
         return kind((k, _plain(v, f'{place}.{k}')) for k, v in value.items())
@@ -124,6 +126,13 @@ def _plain(value, place: str):
         f'is a {type(value).__name__} and cannot be saved in a checkpoint',
         'Store tensors, numbers, strings and containers of them',
     )
+
+
+def _backed(value):
+    """Write out a tensor that repeats its numbers: such are not read."""
+    if isinstance(value, torch.Tensor) and not is_backed(value):
+        return value.clone(memory_format=torch.contiguous_format)
+    return value
 
 
 def _pack(buffer: HistoryBuffer) -> dict:
