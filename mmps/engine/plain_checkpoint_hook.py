@@ -68,16 +68,16 @@ class PlainCheckpointHook(Hook):
         if not runner._resume:
             return
         scalars = checkpoint['message_hub']['log_scalars']
-        for key, value in scalars.items():
-            if isinstance(value, dict):
-                scalars[key] = _unpack(value)
+        for key, value in scalars.items():  # StrictLoadHook has checked them
+            scalars[key] = _unpack(value)
         self._recognise_dataset(runner, checkpoint['meta'])
 
     def _recognise_dataset(self, runner, meta: dict) -> None:
         """Spare mmengine's warning if the plain parts are the same."""
         dataset = runner.train_dataloader.dataset
         ours = getattr(dataset, 'metainfo', None)
-        if ours is not None and meta.get('dataset_meta') == plain_parts(ours):
+        theirs = plain_parts(meta.get('dataset_meta'))
+        if ours is not None and theirs == plain_parts(ours):
             meta['dataset_meta'] = ours
 
     def _warn(self, runner, key: str, value) -> None:
@@ -144,9 +144,12 @@ def _pack(buffer: HistoryBuffer) -> dict:
     )
 
 
-def _unpack(packed: dict) -> HistoryBuffer:
+def _unpack(value: dict | HistoryBuffer) -> HistoryBuffer:
+    """A history as mmengine makes it, whatever else came with one."""
+    if isinstance(value, HistoryBuffer):
+        return HistoryBuffer(*value.data, value.max_length)
     return HistoryBuffer(
-        packed['history'].cpu().numpy(),
-        packed['counts'].cpu().numpy(),
-        packed['max_length'],
+        value['history'].cpu().numpy(),
+        value['counts'].cpu().numpy(),
+        value['max_length'],
     )

@@ -126,7 +126,7 @@ def test_plain_parts():
     )
 
 
-def test_histories_of_stock_checkpoints_pass_untouched():
+def test_histories_of_stock_checkpoints_keep_their_numbers():
     buffer = HistoryBuffer([1.0], [1])
     scalars = OrderedDict(loss=buffer)
     dataset = SimpleNamespace(metainfo=None)
@@ -135,4 +135,5 @@ def test_histories_of_stock_checkpoints_pass_untouched():
     )
     content = dict(message_hub=dict(log_scalars=scalars), meta={})
     PlainCheckpointHook().after_load_checkpoint(runner, content)
-    assert scalars['loss'] is buffer
+    assert scalars['loss'].data[0].tolist() == [1.0]
+    assert scalars['loss'].max_length == buffer.max_length
