@@ -13,6 +13,8 @@ from mmengine.logging import HistoryBuffer
 from mmps.checkpoints.errors import CheckpointError
 from mmps.checkpoints.tensors import check_finite, is_backed
 
+from .resume_check import check_optimizer
+
 _ATOMS = (str, int, float, bool, type(None))
 _DROPPED = object()
 
@@ -64,9 +66,16 @@ class PlainCheckpointHook(Hook):
                 checkpoint[key] = _plain(value, key)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Turn packed histories back into HistoryBuffers."""
+        """Turn packed histories back into HistoryBuffers.
+
+        Raises:
+            CheckpointError: What is left to resume, optimizer and schedules,
+                are not those of this run.
+        """
         if not runner._resume:
             return
+        source = runner._load_from or 'the checkpoint'
+        check_optimizer(runner, checkpoint, source)
         scalars = checkpoint['message_hub']['log_scalars']
         for key, value in scalars.items():  # StrictLoadHook has checked them
             scalars[key] = _unpack(value)

@@ -6,7 +6,8 @@ that is not the one that was saved.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
@@ -29,11 +30,10 @@ _MAX_COUNT = 2**31 - 1
 _MAX_SEED = 2**32 - 1
 
 
-def check_resumable(runner: Runner, checkpoint: dict, source: object) -> None:
-    """Refuse a checkpoint that this run cannot go on from.
+def check_resumable(checkpoint: dict, source: object) -> None:
+    """Refuse a checkpoint that no run can go on from.
 
     Args:
-        runner: With loop, optimizer and schedules built.
         checkpoint: What the file holds; the weights are not looked at.
         source: Named in the error.
 
@@ -41,15 +41,35 @@ def check_resumable(runner: Runner, checkpoint: dict, source: object) -> None:
         CheckpointError: A part is missing, or of another type or range.
     """
     _check_parts(checkpoint, source)
-    try:
+    with _errors_name(source):
         _check_nesting(checkpoint)
         _check_meta(checkpoint['meta'])
         _check_hub(checkpoint['message_hub'])
         _check_averages(checkpoint)
+
+
+def check_optimizer(runner: Runner, checkpoint: dict, source: object) -> None:
+    """Refuse the state of another optimizer or other schedules.
+
+    Args:
+        runner: With optimizer and schedules built.
+        checkpoint: What the file holds, with ``optimizer``.
+        source: Named in the error.
+
+    Raises:
+        CheckpointError: A part is of another type, shape or range.
+    """
+    with _errors_name(source):
         _check_optimizer(runner.optim_wrapper, checkpoint['optimizer'])
         schedules = checkpoint.get('param_schedulers')
         if schedules is not None and runner.param_schedulers is not None:
             _check_schedules(runner.param_schedulers, schedules)
+
+
+@contextmanager
+def _errors_name(source: object) -> Iterator[None]:
+    try:
+        yield
     except _Wrong as wrong:
         raise CheckpointError(
             source, f'cannot be resumed from: {wrong}', _HINT

@@ -51,7 +51,7 @@ class StrictLoadHook(Hook):
         """Raise CheckpointError unless the checkpoint fits."""
         source = runner._load_from or 'the checkpoint'
         if runner._resume:
-            check_resumable(runner, checkpoint, source)
+            check_resumable(checkpoint, source)
         model = unwrapped_model(runner)
         weights = checkpoint.get('state_dict', checkpoint)
         fresh_starts = {} if runner._resume else _take_over(model, weights)

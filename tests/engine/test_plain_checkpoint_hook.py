@@ -1,5 +1,4 @@
 import dataclasses
-from collections import OrderedDict
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +9,6 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
 from mmps.checkpoints import CheckpointError, load_checkpoint_file
-from mmps.engine import PlainCheckpointHook
 from mmps.engine.plain_checkpoint_hook import plain_parts
 
 from .toy import Stop, train
@@ -124,16 +122,3 @@ def test_plain_parts():
         protocols={'n': 4},
         nested=[[1, None], {'a': True}],
     )
-
-
-def test_histories_of_stock_checkpoints_keep_their_numbers():
-    buffer = HistoryBuffer([1.0], [1])
-    scalars = OrderedDict(loss=buffer)
-    dataset = SimpleNamespace(metainfo=None)
-    runner = SimpleNamespace(
-        _resume=True, train_dataloader=SimpleNamespace(dataset=dataset)
-    )
-    content = dict(message_hub=dict(log_scalars=scalars), meta={})
-    PlainCheckpointHook().after_load_checkpoint(runner, content)
-    assert scalars['loss'].data[0].tolist() == [1.0]
-    assert scalars['loss'].max_length == buffer.max_length
