@@ -53,6 +53,7 @@ def fetch(
     url: str,
     *,
     sha256: str | None = None,
+    size: int | None = None,
     check: Callable[[Path], None] | None = None,
     folder: Path | None = None,
     timeout: float = 30.0,
@@ -64,11 +65,13 @@ def fetch(
     Args:
         url: http, https or file.
         sha256: First 8 or more hex digits; taken from the name if None.
+        size: Bytes, if they are known; no more than that is stored.
         check: Raises CheckpointError if the file is not what it should be;
             called before the file enters the cache.
         folder: Where to cache, ``cache_dir()`` / 'checkpoints' if None.
-        timeout: Seconds without any data after which a try is given up.
-        tries: Tries in a row that bring no new data.
+        timeout: Seconds after which a try is given up that has brought no
+            data, or less than ``ranged_get.SLOWEST`` bytes a second.
+        tries: Such tries in a row.
         pause: Seconds before the second try, doubled each time.
 
     Raises:
@@ -93,9 +96,11 @@ def fetch(
             continued = size_of(partial) > 0
             known = sha256 is not None
             if url.startswith('file:'):
-                length = _copy(url, partial)
+                length = _copy(url, partial, size)
             else:
-                length = pull_all(url, partial, known, timeout, tries, pause)
+                length = pull_all(
+                    url, partial, known, timeout, tries, pause, size
+                )
             try:
                 _verify(partial, length, sha256, check)
                 break
@@ -107,7 +112,7 @@ def fetch(
         return target
 
 
-def _copy(url: str, partial: Path) -> int:
+def _copy(url: str, partial: Path, size: int | None) -> int:
     """Copy a file of this machine; returns its length."""
     parts = urllib.parse.urlsplit(url)
     if parts.netloc not in ('', 'localhost'):
@@ -118,9 +123,18 @@ def _copy(url: str, partial: Path) -> int:
         )
     try:
         source = Path(urllib.request.url2pathname(parts.path))
+        found = source.stat().st_size
+        if not source.is_file() and not source.is_dir():
+            raise CheckpointError(url, 'is no file')
+        if source.is_file() and size not in (None, found):
+            raise CheckpointError(
+                url, f'has {found:,} bytes where {size:,} are expected'
+            )
         content = source.read_bytes()
     except OSError as error:
         raise CheckpointError(url, error.strerror or str(error)) from error
+    except ValueError as error:  # of a path with a zero byte
+        raise CheckpointError(url, f'is no path: {error}') from error
     try:
         partial.write_bytes(content)
     except OSError as error:
@@ -174,5 +188,12 @@ def _one_at_a_time(lock: Path) -> Iterator[None]:
         ) from error
     with file:
         if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)  # released by the system
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print_log(
+                    f'Waiting for another process that downloads {lock.stem}',
+                    logger='current',
+                )
+                fcntl.flock(file, fcntl.LOCK_EX)  # released by the system
         yield
