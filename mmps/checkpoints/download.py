@@ -30,6 +30,8 @@ try:
 except ImportError:  # not on this system: two processes may both download
     fcntl = None
 
+#: Bytes of a file's name; the cache adds some, and systems allow 255.
+_LONGEST = 200
 _SCHEMES = ('http', 'https', 'file')
 
 
@@ -40,8 +42,18 @@ def cache_dir() -> Path:
 
 def file_name(url: str) -> str:
     """Return the last part of an address, without what follows a '?'."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        url.encode()
+        parts = urllib.parse.urlsplit(url)
+    except ValueError as error:
+        raise CheckpointError(url, f'not an address: {error}') from error
     name = urllib.parse.unquote(parts.path).rsplit('/', 1)[-1]
+    if '\0' in name or len(name.encode()) > _LONGEST:
+        raise CheckpointError(
+            url if len(url) <= _LONGEST else f'{url[:_LONGEST]}...',
+            'does not end in the name of a file: it has a zero byte, or more '
+            f'than {_LONGEST} bytes',
+        )
     if parts.scheme not in _SCHEMES or name in ('', '.', '..'):
         raise CheckpointError(
             url, f'not the address of a file ({", ".join(_SCHEMES)})'

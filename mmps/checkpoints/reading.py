@@ -49,8 +49,12 @@ def load_checkpoint_file(
     Raises:
         CheckpointError: Whatever is wrong; no other error.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
+    try:
+        path = Path(path).expanduser()
+        there = path.is_file()
+    except (OSError, RuntimeError) as error:  # too long, nobody's home
+        raise CheckpointError(path, f'is no path: {error}') from error
+    if not there:
         raise CheckpointError(
             path,
             'no such file',
@@ -141,10 +145,15 @@ def _check_zip(path: Path) -> None:
             entry.filename
             for entry in archive.infolist()
             if entry.compress_type != zipfile.ZIP_STORED
+            or entry.compress_size != entry.file_size
         ]
         if packed:  # torch never compresses; a bomb would
             raise CheckpointError(
                 path, f'{packed[0]} is compressed: not written by torch'
+            )
+        if sum(e.file_size for e in archive.infolist()) > path.stat().st_size:
+            raise CheckpointError(
+                path, 'its entries overlap: not written by torch'
             )
         damaged = archive.testzip()
     if damaged is not None:
@@ -167,6 +176,24 @@ def _read_torch(path: Path, map_location) -> dict:
             'Only tensors, numbers, strings and containers are read; ask '
             'the author of other files for the weights alone',
         ) from error
+
+
+def read_meta(path: Path) -> dict:
+    """What an intact file of this machine says of itself, without weights.
+
+    Returns:
+        Its ``meta``; {} if it has none or cannot be read.
+    """
+    try:
+        _refuse_bytearrays(path)
+        with _LOAD_LOCK, torch.serialization.safe_globals(SAFE_GLOBALS):
+            content = torch.load(
+                path, map_location='cpu', weights_only=True, mmap=True
+            )
+    except Exception:
+        return {}
+    meta = content.get('meta') if isinstance(content, dict) else None
+    return meta if isinstance(meta, dict) else {}
 
 
 def _refuse_bytearrays(path: Path) -> None:

@@ -294,6 +294,22 @@ def test_nobody_there(get):
 
 
 @pytest.mark.parametrize(
+    ('url', 'message'),
+    [
+        ('http://127.0.0.1:9/a%00b.pth', 'a zero byte'),
+        ('file:///a%00b.pth', 'a zero byte'),
+        (f'http://127.0.0.1:9/{"a" * 5000}.pth', 'more than 200 bytes'),
+        ('http://[::1/x.pth', 'not an address: Invalid IPv6'),
+        ('http://\udcff/x.pth', 'not an address'),
+    ],
+)
+def test_an_address_that_is_none_is_refused(url, message, get):
+    with pytest.raises(CheckpointError, match=message) as caught:
+        get(url)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
     'url', ['ftp://x/y.pth', 'http://x/', 'https://x', 'file:///x/', '/x.pth']
 )
 def test_only_files_of_web_addresses(url, get):
