@@ -26,7 +26,8 @@ def open_atomically(
             one that is killed leaves a file that nothing replaces.
 
     Raises:
-        OSError: The disk is full, the folder is read-only, ...
+        OSError: The disk is full, the folder is read-only, ...; names
+            ``path``.
     """
     path = Path(path)
     number = f'.{os.getpid()}' if shared else ''
@@ -38,9 +39,12 @@ def open_atomically(
             file.flush()
             os.fsync(file.fileno())
         rename_durably(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        nameless = isinstance(error, OSError) and error.filename is None
+        if nameless and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 

@@ -1,8 +1,10 @@
+import errno
 import os
 
 import pytest
 
 from mmps.atomic_files import open_atomically, write_text
+from mmps.commands.messages import describe
 
 
 def test_the_file_appears_at_the_end(tmp_path):
@@ -57,3 +59,23 @@ def test_a_folder_in_the_place_of_the_file(tmp_path):
     with pytest.raises(OSError, match='x'):
         write_text(tmp_path / 'x', 'text')
     assert os.listdir(tmp_path) == ['x']
+
+
+def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
+    path = tmp_path / 'x.bin'
+    path.write_bytes(b'old')
+
+    def full(number):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr('os.fsync', full)
+    with pytest.raises(OSError, match='No space left') as caught:
+        write_text(path, 'new')
+    assert caught.value.filename == str(path)
+    assert caught.value.errno == errno.ENOSPC
+    assert describe(caught.value) == (
+        f'{path}: No space left on device. Free some space, or write to '
+        'another disk'
+    )
+    assert path.read_bytes() == b'old'
+    assert list(tmp_path.iterdir()) == [path]

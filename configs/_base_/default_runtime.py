@@ -26,7 +26,7 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
 )
 randomness = dict(seed=0)
-vis_backends = [dict(type='LocalVisBackend')]
+vis_backends = [dict(type='SteadyVisBackend')]
 visualizer = dict(type='DetLocalVisualizer', vis_backends=vis_backends)
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
 log_level = 'INFO'

@@ -30,6 +30,8 @@ try:
 except ImportError:  # not on this system: two processes may both download
     fcntl = None
 
+#: Bytes of a file's name; the cache adds some, and systems allow 255.
+_LONGEST = 200
 _SCHEMES = ('http', 'https', 'file')
 
 
@@ -40,8 +42,18 @@ def cache_dir() -> Path:
 
 def file_name(url: str) -> str:
     """Return the last part of an address, without what follows a '?'."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        url.encode()
+        parts = urllib.parse.urlsplit(url)
+    except ValueError as error:
+        raise CheckpointError(url, f'not an address: {error}') from error
     name = urllib.parse.unquote(parts.path).rsplit('/', 1)[-1]
+    if '\0' in name or len(name.encode()) > _LONGEST:
+        raise CheckpointError(
+            url if len(url) <= _LONGEST else f'{url[:_LONGEST]}...',
+            'does not end in the name of a file: it has a zero byte, or more '
+            f'than {_LONGEST} bytes',
+        )
     if parts.scheme not in _SCHEMES or name in ('', '.', '..'):
         raise CheckpointError(
             url, f'not the address of a file ({", ".join(_SCHEMES)})'
@@ -53,6 +65,7 @@ def fetch(
     url: str,
     *,
     sha256: str | None = None,
+    size: int | None = None,
     check: Callable[[Path], None] | None = None,
     folder: Path | None = None,
     timeout: float = 30.0,
@@ -64,11 +77,13 @@ def fetch(
     Args:
         url: http, https or file.
         sha256: First 8 or more hex digits; taken from the name if None.
+        size: Bytes, if they are known; no more than that is stored.
         check: Raises CheckpointError if the file is not what it should be;
             called before the file enters the cache.
         folder: Where to cache, ``cache_dir()`` / 'checkpoints' if None.
-        timeout: Seconds without any data after which a try is given up.
-        tries: Tries in a row that bring no new data.
+        timeout: Seconds after which a try is given up that has brought no
+            data, or less than ``ranged_get.SLOWEST`` bytes a second.
+        tries: Such tries in a row.
         pause: Seconds before the second try, doubled each time.
 
     Raises:
@@ -93,9 +108,11 @@ def fetch(
             continued = size_of(partial) > 0
             known = sha256 is not None
             if url.startswith('file:'):
-                length = _copy(url, partial)
+                length = _copy(url, partial, size)
             else:
-                length = pull_all(url, partial, known, timeout, tries, pause)
+                length = pull_all(
+                    url, partial, known, timeout, tries, pause, size
+                )
             try:
                 _verify(partial, length, sha256, check)
                 break
@@ -107,7 +124,7 @@ def fetch(
         return target
 
 
-def _copy(url: str, partial: Path) -> int:
+def _copy(url: str, partial: Path, size: int | None) -> int:
     """Copy a file of this machine; returns its length."""
     parts = urllib.parse.urlsplit(url)
     if parts.netloc not in ('', 'localhost'):
@@ -118,9 +135,18 @@ def _copy(url: str, partial: Path) -> int:
         )
     try:
         source = Path(urllib.request.url2pathname(parts.path))
+        found = source.stat().st_size
+        if not source.is_file() and not source.is_dir():
+            raise CheckpointError(url, 'is no file')
+        if source.is_file() and size not in (None, found):
+            raise CheckpointError(
+                url, f'has {found:,} bytes where {size:,} are expected'
+            )
         content = source.read_bytes()
     except OSError as error:
         raise CheckpointError(url, error.strerror or str(error)) from error
+    except ValueError as error:  # of a path with a zero byte
+        raise CheckpointError(url, f'is no path: {error}') from error
     try:
         partial.write_bytes(content)
     except OSError as error:
@@ -174,5 +200,12 @@ def _one_at_a_time(lock: Path) -> Iterator[None]:
         ) from error
     with file:
         if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)  # released by the system
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print_log(
+                    f'Waiting for another process that downloads {lock.stem}',
+                    logger='current',
+                )
+                fcntl.flock(file, fcntl.LOCK_EX)  # released by the system
         yield

@@ -3,15 +3,18 @@
 import logging
 import math
 import re
+import time
 from pathlib import Path
 
 from mmengine.logging import print_log
 
 from .errors import CheckpointError
-from .reading import check_integrity
+from .reading import check_integrity, read_meta
 
 #: Where a run stopped within an epoch, or in a validation.
 INTERRUPTED = 'interrupted.pth'
+#: How mmengine notes when a checkpoint was written.
+_TIME = '%Y%m%d_%H%M%S'
 
 
 def newest_valid_checkpoint(
@@ -19,11 +22,12 @@ def newest_valid_checkpoint(
 ) -> Path | None:
     """Return the checkpoint that was written last and is intact.
 
-    Numbered files and ``interrupted.pth`` are ordered by the time of writing;
-    of the same time, the latter is the last, then the highest number.
-    mmengine's note ``last_checkpoint`` is not read: a killed run can leave it
-    empty, or naming a file that is gone. Copy a work_dir with its times
-    (``cp -p``, ``rsync -a``). Damaged files are named in a warning.
+    Numbered files and ``interrupted.pth`` are ordered by the time of writing
+    that their ``meta`` has, then by iteration; of the same, the latter is the
+    last. Files without one are ordered by their own time, which a copy may
+    not keep (``cp -p``, ``rsync -a``), then by number. mmengine's note
+    ``last_checkpoint`` is not read: a killed run can leave it empty, or
+    naming a file that is gone. Damaged files are named in a warning.
 
     Args:
         folder: May not exist.
@@ -42,8 +46,8 @@ def newest_valid_checkpoint(
         match = pattern.fullmatch(path.name)
         if (match or path.name == INTERRUPTED) and path.is_file():
             step = int(match['step']) if match else math.inf
-            found.append((path.stat().st_mtime_ns, step, path))
-    for _, _, path in sorted(found, reverse=True):
+            found.append((*_age(path, step), path))
+    for *_, path in sorted(found, reverse=True):
         try:
             check_integrity(path)
         except CheckpointError as error:
@@ -57,3 +61,13 @@ def newest_valid_checkpoint(
             'Move them away to start from the beginning',
         )
     return None
+
+
+def _age(path: Path, step: float) -> tuple[str, int, float, int, float]:
+    """What orders a checkpoint among others: larger is newer."""
+    meta, written = read_meta(path), path.stat().st_mtime_ns
+    moment, iteration = meta.get('time'), meta.get('iter')
+    if isinstance(moment, str) and isinstance(iteration, int):
+        return moment, iteration, step, written, step
+    moment = time.strftime(_TIME, time.localtime(written / 1e9))
+    return moment, -1, 0, written, step

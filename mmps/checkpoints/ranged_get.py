@@ -7,16 +7,32 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from time import monotonic
 
 from tqdm import tqdm
 
 from .errors import CheckpointError
 
+#: Bytes a second; one that is slower over the whole timeout is given up.
+SLOWEST = 1000
+#: Bytes of a file whose size nobody knows.
+LARGEST = 8 << 30
 _RETRY = (408, 429, 500, 502, 503, 504)
 
 
 class _Interrupted(Exception):
-    """A download stopped in a way that is worth another try."""
+    """A download stopped in a way that is worth another try.
+
+    Args:
+        reason: Why.
+        validator: Tells whether the file is still the same, None: nothing.
+        slow: Whether data came, but too slowly.
+    """
+
+    def __init__(
+        self, reason: str, validator: str | None, slow: bool = False
+    ) -> None:
+        super().__init__(reason, validator, slow)
 
 
 def pull_all(
@@ -26,19 +42,26 @@ def pull_all(
     timeout: float,
     tries: int,
     pause: float,
+    size: int | None = None,
 ) -> int | None:
     """Pull until all is there; return the length the server told.
 
     A part is continued if a SHA-256 is ``known``, or if the server can tell
-    (by a validator) that its file is still the same.
+    (by a validator) that its file is still the same. With a ``size``, a
+    server that says or sends another one is refused.
+
+    Raises:
+        CheckpointError: The server refuses, sends too much, or has stopped,
+            or been slower than ``SLOWEST``, in ``tries`` tries in a row.
     """
     failures, most, validator = 0, size_of(partial), None
     while True:
         try:
-            return _pull(url, partial, validator, timeout)
+            return _pull(url, partial, validator, timeout, size)
         except _Interrupted as interruption:
-            reason, validator = interruption.args
-        failures = 0 if size_of(partial) > most else failures + 1
+            reason, validator, slow = interruption.args
+        went_on = size_of(partial) > most and not slow
+        failures = 0 if went_on else failures + 1
         most = max(most, size_of(partial))
         if not known and not validator:
             partial.unlink(missing_ok=True)
@@ -59,7 +82,11 @@ def size_of(path: Path) -> int:
 
 
 def _pull(
-    url: str, partial: Path, validator: str | None, timeout: float
+    url: str,
+    partial: Path,
+    validator: str | None,
+    timeout: float,
+    size: int | None,
 ) -> int | None:
     """Ask once for what is missing and append it."""
     have = size_of(partial)
@@ -93,6 +120,8 @@ def _pull(
         if append and not _starts_at(reply, have):
             partial.unlink(missing_ok=True)
             raise _Interrupted('the server sent another range', None)
+        if total is not None and size is not None and total != size:
+            raise _wrong_size(url, f'has {total:,} bytes', size)
         with tqdm(
             desc=partial.stem,
             total=total,
@@ -101,14 +130,54 @@ def _pull(
             unit_scale=True,
             disable=None,  # where no one looks
         ) as progress:
-            _append(reply, partial, append, validator, progress)
+            most = LARGEST if size is None else size
+            limit = _Limit(url, partial, most, timeout, validator)
+            _append(reply, partial, append, validator, progress, limit)
     if total is not None and size_of(partial) != total:
         raise _Interrupted(f'{total:,} bytes promised', validator)
     return total
 
 
+class _Limit:
+    """What a download may bring, and how slowly."""
+
+    def __init__(
+        self,
+        url: str,
+        partial: Path,
+        most: int,
+        timeout: float,
+        validator: str | None,
+    ) -> None:
+        self._url, self._partial, self._most = url, partial, most
+        self._timeout, self._validator = timeout, validator
+        self._since, self._brought = monotonic(), 0
+
+    def check(self, have: int, brought: int) -> None:
+        """Look at ``brought`` new bytes behind the ``have`` that are there."""
+        if have + brought > self._most:
+            self._partial.unlink()
+            raise _wrong_size(self._url, 'sends more', self._most)
+        self._brought += brought
+        seconds = monotonic() - self._since
+        if seconds < self._timeout:
+            return
+        if self._brought < SLOWEST * seconds:
+            raise _Interrupted(
+                f'slower than {SLOWEST:,} bytes a second',
+                self._validator,
+                slow=True,
+            )
+        self._since, self._brought = monotonic(), 0
+
+
 def _append(
-    reply, partial: Path, append: bool, validator: str | None, progress: tqdm
+    reply,
+    partial: Path,
+    append: bool,
+    validator: str | None,
+    progress: tqdm,
+    limit: _Limit,
 ) -> None:
     try:
         file = open(partial, 'ab' if append else 'wb')  # noqa: SIM115
@@ -117,12 +186,14 @@ def _append(
     with file:
         while True:
             try:
-                block = reply.read(1 << 16)
+                # what has come; `read` would wait for all of the block
+                block = reply.read1(1 << 16)
             except (OSError, http.client.HTTPException) as error:
                 file.flush()
                 raise _Interrupted(str(error), validator) from error
             if not block:
                 break
+            limit.check(file.tell(), len(block))
             progress.update(len(block))
             try:
                 file.write(block)
@@ -133,6 +204,14 @@ def _append(
             os.fsync(file.fileno())
         except OSError as error:
             raise cannot_write(partial, error) from error
+
+
+def _wrong_size(url: str, what: str, size: int) -> CheckpointError:
+    return CheckpointError(
+        url,
+        f'the server {what} where {size:,} bytes are expected',
+        'Use another address, or download the file yourself and give its path',
+    )
 
 
 def _refuse_web_page(url: str, reply) -> None:

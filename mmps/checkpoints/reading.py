@@ -13,6 +13,7 @@ beside it as ``sha256sum`` writes it.
 """
 
 import hashlib
+import mmap
 import re
 import threading
 import zipfile
@@ -22,8 +23,10 @@ import torch
 
 from .errors import CheckpointError
 from .safe_globals import SAFE_GLOBALS
+from .tensors import check_finite, check_tensors
 
 _HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,64})\.\w+$')
+_BYTEARRAY = (b'cbuiltins\nbytearray\n', b'c__builtin__\nbytearray\n')
 _LOAD_LOCK = threading.Lock()  # torch's list of safe names is process-wide
 
 
@@ -46,8 +49,12 @@ def load_checkpoint_file(
     Raises:
         CheckpointError: Whatever is wrong; no other error.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
+    try:
+        path = Path(path).expanduser()
+        there = path.is_file()
+    except (OSError, RuntimeError) as error:  # too long, nobody's home
+        raise CheckpointError(path, f'is no path: {error}') from error
+    if not there:
         raise CheckpointError(
             path,
             'no such file',
@@ -67,8 +74,9 @@ def load_checkpoint_file(
             f'holds a {type(checkpoint).__name__}, not a dict',
             'A checkpoint is a dict of tensors, or a dict with `state_dict`',
         )
-    _disarm_configs(checkpoint)
+    check_tensors(checkpoint, path, path.stat().st_size)
     check_finite(checkpoint, path)
+    _disarm_configs(checkpoint)
     return checkpoint
 
 
@@ -127,33 +135,6 @@ def hash_in_name(name: str) -> str | None:
     return match[1] if match else None
 
 
-def check_finite(checkpoint: dict, path: str | Path) -> None:
-    """Refuse weights with NaN or infinity, naming the first few."""
-    bad = []
-    for part in ('state_dict', 'ema_state_dict'):
-        tensors = checkpoint.get(part, {})
-        if part == 'state_dict' and part not in checkpoint:
-            tensors = checkpoint  # a plain dict of tensors
-        if not isinstance(tensors, dict):
-            raise CheckpointError(
-                path, f'{part} is a {type(tensors).__name__}, not a dict'
-            )
-        for key, value in tensors.items():
-            if (
-                isinstance(value, torch.Tensor)
-                and value.is_floating_point()
-                and not torch.isfinite(value).all()
-            ):
-                bad.append(key)
-    if bad:
-        raise CheckpointError(
-            path,
-            f'{len(bad)} tensors hold NaN or infinity: {", ".join(bad[:5])}'
-            + (', ...' if len(bad) > 5 else ''),
-            'The run that wrote them diverged; use an earlier checkpoint',
-        )
-
-
 def _is_zip(path: Path) -> bool:
     return path.suffix != '.safetensors' and zipfile.is_zipfile(path)
 
@@ -164,10 +145,15 @@ def _check_zip(path: Path) -> None:
             entry.filename
             for entry in archive.infolist()
             if entry.compress_type != zipfile.ZIP_STORED
+            or entry.compress_size != entry.file_size
         ]
         if packed:  # torch never compresses; a bomb would
             raise CheckpointError(
                 path, f'{packed[0]} is compressed: not written by torch'
+            )
+        if sum(e.file_size for e in archive.infolist()) > path.stat().st_size:
+            raise CheckpointError(
+                path, 'its entries overlap: not written by torch'
             )
         damaged = archive.testzip()
     if damaged is not None:
@@ -176,6 +162,7 @@ def _check_zip(path: Path) -> None:
 
 def _read_torch(path: Path, map_location) -> dict:
     try:
+        _refuse_bytearrays(path)
         with _LOAD_LOCK, torch.serialization.safe_globals(SAFE_GLOBALS):
             return torch.load(
                 path, map_location=map_location, weights_only=True
@@ -189,6 +176,38 @@ def _read_torch(path: Path, map_location) -> dict:
             'Only tensors, numbers, strings and containers are read; ask '
             'the author of other files for the weights alone',
         ) from error
+
+
+def read_meta(path: Path) -> dict:
+    """What an intact file of this machine says of itself, without weights.
+
+    Returns:
+        Its ``meta``; {} if it has none or cannot be read.
+    """
+    try:
+        _refuse_bytearrays(path)
+        with _LOAD_LOCK, torch.serialization.safe_globals(SAFE_GLOBALS):
+            content = torch.load(
+                path, map_location='cpu', weights_only=True, mmap=True
+            )
+    except Exception:
+        return {}
+    meta = content.get('meta') if isinstance(content, dict) else None
+    return meta if isinstance(meta, dict) else {}
+
+
+def _refuse_bytearrays(path: Path) -> None:
+    """Refuse a name that torch allows and that makes memory of a number.
+
+    Its pickles spell names out; what a zip archive stores is not packed.
+    """
+    with (
+        open(path, 'rb') as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        for name in _BYTEARRAY:
+            if content.find(name) >= 0:
+                raise ValueError('GLOBAL builtins.bytearray is refused')
 
 
 def _read_safetensors(path: Path, map_location) -> dict:

@@ -1,6 +1,7 @@
 """What is printed of an error: for people, in place of a traceback."""
 
 import difflib
+import errno
 import inspect
 import re
 from collections.abc import Iterator
@@ -31,7 +32,9 @@ def describe(error: Exception) -> str:
     if isinstance(error, InputError) or _is_of_mmps(error):
         return _text(error)
     if isinstance(error, OSError) and error.filename is not None:
-        return f'{error.filename}: {error.strerror}'
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = '. Free some space, or write to another disk' if full else ''
+        return f'{error.filename}: {error.strerror}{hint}'
     if isinstance(error, TypeError) and (text := _unknown_key(error)):
         return text
     return f'{_text(error)}\n{_MORE}'

@@ -53,6 +53,9 @@ _MAX_DIMS = 8
 _MAX_DEPTH = 8
 _MAX_CACHED = 128  # bytes of a leaf that is worth remembering
 _MAX_CACHE = 1 << 17  # leaves
+#: Elements of a variable, for each byte that it takes in the file, and in any
+#: case. The densest test protocol has one for two bytes.
+_ELEMENTS_PER_BYTE, _FREE_ELEMENTS = 4, 10_000
 
 
 class BrokenError(Exception):
@@ -68,6 +71,25 @@ class Header:
     @property
     def count(self) -> int:
         return math.prod(self.dims)
+
+
+class Memory:
+    """What reading one variable may cost, and what it has seen.
+
+    Args:
+        size: Bytes of the variable in the file, packed or not.
+    """
+
+    def __init__(self, size: int) -> None:
+        #: Bytes of a leaf -> its value.
+        self.leaves: dict[bytes, object] = {}
+        self._left = _ELEMENTS_PER_BYTE * size + _FREE_ELEMENTS
+
+    def spend(self, elements: int) -> None:
+        """Count elements before they are decoded."""
+        self._left -= elements
+        if self._left < 0:
+            raise BrokenError('a variable has too many elements for its size')
 
 
 def take(read: Read, size: int) -> bytes:
@@ -115,33 +137,35 @@ def _fields(read: Read) -> list[str]:
     ]
 
 
-def iter_elements(header: Header, read: Read, cache: dict) -> Iterator:
+def iter_elements(header: Header, read: Read, memory: Memory) -> Iterator:
     """Yield the elements of a container, each decoded when it is reached."""
     if header.kind == STRUCT:
         fields = _fields(read)
         if not fields:
             raise BrokenError(f'{header.name} has structs without fields')
         for _ in range(header.count):
-            yield {name: _next_matrix(read, cache) for name in fields}
+            memory.spend(len(fields))
+            yield {name: _next_matrix(read, memory) for name in fields}
     elif header.kind == CELL:
         for _ in range(header.count):
-            yield _next_matrix(read, cache)
+            memory.spend(1)
+            yield _next_matrix(read, memory)
     else:
         raise BrokenError(f'{header.name} is no cell or struct array')
 
 
-def _next_matrix(read: Read, cache: dict):
+def _next_matrix(read: Read, memory: Memory):
     kind, size = TAG.unpack(take(read, 8))
     if kind != MATRIX:
         raise BrokenError(f'expected a matrix, got type {kind}')
-    return _decode(take(read, size), cache, depth=0)
+    return _decode(take(read, size), memory, depth=0)
 
 
-def read_value(header: Header, read: Read, cache: dict):
+def read_value(header: Header, read: Read, memory: Memory):
     """Decode a whole variable."""
     if header.kind not in (CELL, STRUCT):
         return _leaf(header, read)
-    rows = list(iter_elements(header, read, cache))
+    rows = list(iter_elements(header, read, memory))
     if header.kind == CELL:
         return rows
     return (
@@ -163,7 +187,7 @@ def _leaf(header: Header, read: Read):
     return array
 
 
-def _decode(data: bytes, cache: dict, depth: int):
+def _decode(data: bytes, memory: Memory, depth: int):
     """Decode the inside of a matrix element."""
     if not data:  # how MATLAB stores [] in a cell
         return np.zeros((0, 0))
@@ -172,16 +196,16 @@ def _decode(data: bytes, cache: dict, depth: int):
     if header.kind == STRUCT:
         fields = _fields(stream.read)
         flat = _children(
-            data, stream.tell(), header.count * len(fields), cache, depth
+            data, stream.tell(), header.count * len(fields), memory, depth
         )
         return {name: flat[i :: len(fields)] for i, name in enumerate(fields)}
     if header.kind == CELL:
-        return _children(data, stream.tell(), header.count, cache, depth)
+        return _children(data, stream.tell(), header.count, memory, depth)
     return _leaf(header, stream.read)
 
 
 def _children(
-    data: bytes, at: int, count: int, cache: dict, depth: int
+    data: bytes, at: int, count: int, memory: Memory, depth: int
 ) -> list:
     """Decode ``count`` matrices that lie one behind the other.
 
@@ -191,7 +215,8 @@ def _children(
         raise BrokenError(f'{count} elements in {len(data) - at} bytes')
     if depth > _MAX_DEPTH:
         raise BrokenError(f'nested more than {_MAX_DEPTH} deep')
-    values = []
+    memory.spend(count)
+    cache, values = memory.leaves, []
     for _ in range(count):
         if at + 8 > len(data):
             raise BrokenError('it ends in the middle of a variable')
@@ -202,7 +227,7 @@ def _children(
         if value is None:
             if kind != MATRIX or at > len(data):
                 raise BrokenError('an element reaches beyond its variable')
-            value = _decode(inside, cache, depth + 1)
+            value = _decode(inside, memory, depth + 1)
             if size <= _MAX_CACHED and len(cache) < _MAX_CACHE:
                 cache[inside] = value
         values.append(value)

@@ -30,6 +30,7 @@ from .mat_elements import (
     TAG,
     BrokenError,
     Header,
+    Memory,
     iter_elements,
     read_header,
     read_value,
@@ -39,6 +40,9 @@ from .mat_elements import (
 __all__ = ['CELL', 'STRUCT', 'first', 'iter_mat', 'read_mat', 'text_of']
 
 _CHUNK = 1 << 18  # bytes that are read or inflated at once
+#: Of a packed variable: bytes for each byte in the file, and in any case. The
+#: most repetitive test protocol has 30.
+_MAX_RATIO, _FREE_BYTES = 128, 1 << 20
 
 
 def read_mat(path: str | Path, *names: str):
@@ -48,7 +52,9 @@ def read_mat(path: str | Path, *names: str):
         for header, source in _variables(file):
             found[header.name] = None
             if header.name in names:
-                found[header.name] = read_value(header, source.read, {})
+                found[header.name] = read_value(
+                    header, source.read, source.memory
+                )
                 source.check_end()
     for name in names:
         if found.get(name) is not None:
@@ -73,7 +79,7 @@ def iter_mat(path: str | Path, name: str, kind: int) -> Iterator:
                 if header.kind != kind:
                     what = 'struct' if kind == STRUCT else 'cell'
                     raise BrokenError(f'{name} is no {what} array')
-                yield from iter_elements(header, source.read, {})
+                yield from iter_elements(header, source.read, source.memory)
                 source.check_end()
     if name not in found:
         raise _not_found(path, (name,), found)
@@ -152,6 +158,8 @@ class _Source:
         self.left = size
         self.inflater = zlib.decompressobj() if inflate else None
         self.ready = io.BytesIO()
+        self.may_inflate = _MAX_RATIO * size + _FREE_BYTES
+        self.memory = Memory(size)
 
     def read(self, size: int) -> bytes:
         """Return ``size`` bytes, fewer only at the end."""
@@ -176,6 +184,12 @@ class _Source:
         while not self.inflater.eof:
             packed = self.inflater.unconsumed_tail or self._stored()
             data = self.inflater.decompress(packed, _CHUNK)
+            self.may_inflate -= len(data)
+            if self.may_inflate < 0:
+                raise BrokenError(
+                    f'a variable inflates to more than {_MAX_RATIO} times its '
+                    'size'
+                )
             if data or not packed:
                 return data
         return b''

@@ -38,7 +38,7 @@ def picture_size(path: str | PathLike) -> tuple[int, int]:
             f'its size cannot be read: {error}',
             'replace the picture, or take it out of the annotations',
         ) from error
-    _check_largest(*size, path)
+    check_largest(*size, path)
     return size
 
 
@@ -70,7 +70,7 @@ def check_size(width: int, height: int, name: str | PathLike) -> None:
     Raises:
         DatasetError: It is too large, too small or too narrow.
     """
-    _check_largest(width, height, name)
+    check_largest(width, height, name)
     short, long = sorted((width, height))
     if short < SMALLEST or long > NARROWEST * short:
         raise DatasetError(
@@ -81,7 +81,8 @@ def check_size(width: int, height: int, name: str | PathLike) -> None:
         )
 
 
-def _check_largest(width: int, height: int, name: str | PathLike) -> None:
+def check_largest(width: int, height: int, name: str | PathLike) -> None:
+    """Refuse a picture of more than ``LARGEST`` pixels, as ``check_size``."""
     if width * height > LARGEST:
         reason, hint = _TOO_LARGE
         raise DatasetError(name, f'{reason}: {width} x {height}', hint)

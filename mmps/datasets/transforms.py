@@ -8,6 +8,7 @@ Symbols used in this file:
 import math
 from typing import ClassVar
 
+import cv2
 import mmcv
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from mmengine.structures import InstanceData
 
 from .clipping import clip
 from .errors import DatasetError
+from .pictures import check_file
 
 
 @TRANSFORMS.register_module()
@@ -26,8 +28,10 @@ class LoadScene(LoadImageFromFile):
     """``LoadImageFromFile`` whose every failure names the file.
 
     A file that is missing, empty, cut short or no picture raises
-    ``DatasetError``. The orientation that a camera wrote into a JPEG is not
-    applied: the boxes of the data sets belong to the pixels as stored.
+    ``DatasetError``, and so does one whose header gives a size that cannot be
+    used (``pictures.check_file``); that one is not decoded. The orientation
+    that a camera wrote into a JPEG is not applied: the boxes of the data sets
+    belong to the pixels as stored.
 
     Args:
         color_type: As ``flag`` of ``mmcv.imfrombytes``.
@@ -50,6 +54,7 @@ class LoadScene(LoadImageFromFile):
 
     def transform(self, results: dict) -> dict:
         path = results['img_path']
+        check_file(path)
         try:
             return super().transform(results)
         except FileNotFoundError:
@@ -57,7 +62,10 @@ class LoadScene(LoadImageFromFile):
                 path, 'no such image', 'is the data set complete?'
             ) from None
         except Exception as error:  # cv2 and file backends raise many types
+            # without OpenCV's text, which is about its source code
             reason = str(error).removesuffix(f': {path}')
+            if isinstance(error, cv2.error):
+                reason = 'OpenCV cannot decode it'
             raise DatasetError(
                 path,
                 f'is no image that can be read ({reason})',

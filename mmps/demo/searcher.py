@@ -7,15 +7,16 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
+from mmps.datasets.errors import DatasetError
 from mmps.datasets.pictures import SUFFIXES, check_file
 from mmps.inference import GalleryIndex, PersonSearchInferencer, best_groups
 from mmps.inference.groups import GAP, Group
 from mmps.inference.inferencer import Progress
 from mmps.inference.scenes import (
     VIDEOS,
+    as_scene,
     frame_at,
     is_video,
     listed,
@@ -76,15 +77,20 @@ class Searcher:
             picture = frame_at(str(path), seconds)
         else:
             check_file(path)
-            picture = cv2.imread(str(path))
-        if picture is None:
-            raise ValueError(
-                f'{Path(path).name} is no image that can be read; give one of '
-                f'{", ".join(SUFFIXES)}'
-            )
+            picture = self._read(path)
         with self._lock:
             people = self.inferencer.index([picture]).boxes.bboxes
         return Query(picture, people, Path(path).name)
+
+    def _read(self, path: str | PathLike) -> np.ndarray:
+        """Pixels of an image, as those of a gallery are read."""
+        try:
+            return self.inferencer.network.read(as_scene(path))
+        except DatasetError as error:
+            raise ValueError(
+                f'{Path(path).name} {error.problem}; give one of '
+                f'{", ".join(SUFFIXES)}'
+            ) from error
 
     def search(
         self,

@@ -1,5 +1,7 @@
 """Shows the page to this computer alone, and leaves nothing behind.
 
+``guard.py`` keeps other pages of the browser away.
+
 ``quiet_environment`` comes before the first import of Gradio, which reads
 some variables when it is imported; ``page.py`` imports it.
 """
@@ -95,9 +97,10 @@ def launch(page, port: int | None = None, *, show: bool = False) -> str:
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+    from .guard import Guard, without_cors
     from .style import CSS
 
-    _, url, _ = page.launch(
+    app, url, _ = page.launch(
         server_name=HERE[0],
         server_port=port,
         share=False,
@@ -121,9 +124,11 @@ def launch(page, port: int | None = None, *, show: bool = False) -> str:
             middleware=[
                 Middleware(TrustedHostMiddleware, allowed_hosts=list(HERE)),
                 Middleware(_Policy),
+                Middleware(Guard),
             ]
         ),
     )
+    without_cors(app)
     return url
 
 

@@ -6,7 +6,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
-from torch import nn
+from torch import Tensor, nn
 
 from mmps.checkpoints import CheckpointError
 from mmps.engine import unwrapped_model
@@ -58,9 +58,9 @@ class DistillerHook(Hook):
         if not runner._resume:
             return
         for distiller in _distillers(unwrapped_model(runner)):
-            saved = dict(checkpoint.get('distiller', {}))
-            taught_by = saved.pop('teacher', None)
-            self._resumed = (runner._load_from or 'the checkpoint', taught_by)
+            source = runner._load_from or 'the checkpoint'
+            saved, taught_by = _entry(checkpoint, source)
+            self._resumed = source, taught_by
             ours = dict(distiller.named_parameters())
             shapes = [
                 {name: tuple(tensor.shape) for name, tensor in part.items()}
@@ -68,7 +68,7 @@ class DistillerHook(Hook):
             ]
             if shapes[0] != shapes[1]:
                 raise CheckpointError(
-                    runner._load_from or 'the checkpoint',
+                    source,
                     'was not trained with this distiller: its entry '
                     f'`distiller` has {shapes[1]}, the config asks for '
                     f'{shapes[0]}',
@@ -77,6 +77,28 @@ class DistillerHook(Hook):
                 )
             for name, parameter in ours.items():
                 parameter.data.copy_(saved[name])
+
+
+def _entry(checkpoint: dict, source: str) -> tuple[dict, dict | None]:
+    """Parameters and teacher of what ``before_save_checkpoint`` adds."""
+    saved = checkpoint.get('distiller', {})
+    fine = isinstance(saved, dict)
+    tensors = dict(saved) if fine else {}
+    taught_by = tensors.pop('teacher', None)
+    fine &= all(isinstance(value, Tensor) for value in tensors.values())
+    if taught_by is not None:
+        fine &= isinstance(taught_by, dict) and all(
+            isinstance(taught_by.get(key), str)
+            for key in ('checkpoint', 'fingerprint')
+        )
+    if not fine:
+        raise CheckpointError(
+            source,
+            'cannot be resumed from: `distiller` should be a dict of tensors '
+            'and `teacher`, a dict with `checkpoint` and `fingerprint`',
+            'Resume from another checkpoint of the run',
+        )
+    return tensors, taught_by
 
 
 def _check_same_teacher(

@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     strict_load_hook='StrictLoadHook',
     train_loop='ResumableTrainLoop',
     unwrapped='unwrapped_model',
+    vis_backend='SteadyVisBackend',
     **{
         'mmps.checkpoints': 'AtomicBackend CheckpointError KeyReport '
         'cache_dir check_state_dict compare_keys fetch fill_weights '

@@ -13,6 +13,8 @@ from mmengine.runner import Runner
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmps.checkpoints.errors import CheckpointError
+
 from .unwrapped import unwrapped_model
 
 
@@ -48,22 +50,42 @@ class AverageBatchNormHook(Hook):
         # one row for each process: to be saved, and as they were resumed
         self._of_ranks: Tensor | None = None
         self._resumed: Tensor | None = None
+        self._source = ''
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the rows of an interrupted run."""
         if runner._resume:
             self._resumed = checkpoint.get('batch_norm_of_ranks')
+            self._source = runner._load_from or 'the checkpoint'
 
     def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Go on with this process' row; the model is in train mode by now."""
         rows, self._resumed = self._resumed, None
-        if rows is None or len(rows) != get_world_size():
+        if rows is None:
             return
         statistics = _statistics(runner)
         sizes = [statistic.numel() for statistic in statistics]
+        self._check(rows, sum(sizes))
+        if len(rows) != get_world_size():
+            return
         own = rows[get_rank()].split(sizes)
         for statistic, values in zip(statistics, own, strict=True):
             statistic.copy_(values.view_as(statistic))
+
+    def _check(self, rows: object, length: int) -> None:
+        if not (
+            isinstance(rows, Tensor)
+            and rows.is_floating_point()
+            and rows.ndim == 2
+            and rows.shape[1] == length
+            and rows.isfinite().all()
+        ):
+            raise CheckpointError(
+                self._source,
+                'cannot be resumed from: batch_norm_of_ranks should have '
+                f'{length} finite numbers of each process',
+                'Resume from another checkpoint of the run',
+            )
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Note that there is something to average."""

@@ -180,7 +180,7 @@ class SafeCheckpointHook(CheckpointHook):
             return
         for key, old in before.items():
             if old and after[key] and after[key] != old:
-                Path(old).unlink(missing_ok=True)
+                _delete_best(Path(after[key]).parent, old)
 
     def _best_paths(self) -> dict[str, str | None]:
         if len(self.key_indicators) == 1:
@@ -192,3 +192,10 @@ class SafeCheckpointHook(CheckpointHook):
             self.best_ckpt_path = paths['']
         else:
             self.best_ckpt_path_dict.update(paths)
+
+
+def _delete_best(folder: Path, old: str) -> None:
+    """Delete an outdated file of this run; its path came out of a file."""
+    name = Path(old).name
+    if name.startswith('best_'):
+        (folder / name).unlink(missing_ok=True)

@@ -11,7 +11,9 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
 from mmps.checkpoints.errors import CheckpointError
-from mmps.checkpoints.reading import check_finite
+from mmps.checkpoints.tensors import check_finite, is_backed
+
+from .resume_check import check_optimizer
 
 _ATOMS = (str, int, float, bool, type(None))
 _DROPPED = object()
@@ -58,24 +60,33 @@ class PlainCheckpointHook(Hook):
             k: v for k, v in hub['resumed_keys'].items() if k in known
         }
         for key, value in checkpoint.items():
-            if key not in ('state_dict', 'ema_state_dict'):
+            if key in ('state_dict', 'ema_state_dict'):
+                value.update({k: _backed(v) for k, v in value.items()})
+            else:
                 checkpoint[key] = _plain(value, key)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Turn packed histories back into HistoryBuffers."""
+        """Turn packed histories back into HistoryBuffers.
+
+        Raises:
+            CheckpointError: What is left to resume, optimizer and schedules,
+                are not those of this run.
+        """
         if not runner._resume:
             return
+        source = runner._load_from or 'the checkpoint'
+        check_optimizer(runner, checkpoint, source)
         scalars = checkpoint['message_hub']['log_scalars']
-        for key, value in scalars.items():
-            if isinstance(value, dict):
-                scalars[key] = _unpack(value)
+        for key, value in scalars.items():  # StrictLoadHook has checked them
+            scalars[key] = _unpack(value)
         self._recognise_dataset(runner, checkpoint['meta'])
 
     def _recognise_dataset(self, runner, meta: dict) -> None:
         """Spare mmengine's warning if the plain parts are the same."""
         dataset = runner.train_dataloader.dataset
         ours = getattr(dataset, 'metainfo', None)
-        if ours is not None and meta.get('dataset_meta') == plain_parts(ours):
+        theirs = plain_parts(meta.get('dataset_meta'))
+        if ours is not None and theirs == plain_parts(ours):
             meta['dataset_meta'] = ours
 
     def _warn(self, runner, key: str, value) -> None:
@@ -112,7 +123,7 @@ def _plain(value, place: str):
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (*_ATOMS, torch.Tensor)):
-        return value
+        return _backed(value)
     if isinstance(value, Mapping):
         kind = OrderedDict if isinstance(value, OrderedDict) else dict
         return kind((k, _plain(v, f'{place}.{k}')) for k, v in value.items())
@@ -126,6 +137,13 @@ def _plain(value, place: str):
     )
 
 
+def _backed(value):
+    """Write out a tensor that repeats its numbers: such are not read."""
+    if isinstance(value, torch.Tensor) and not is_backed(value):
+        return value.clone(memory_format=torch.contiguous_format)
+    return value
+
+
 def _pack(buffer: HistoryBuffer) -> dict:
     history, counts = buffer.data
     return dict(
@@ -135,9 +153,12 @@ def _pack(buffer: HistoryBuffer) -> dict:
     )
 
 
-def _unpack(packed: dict) -> HistoryBuffer:
+def _unpack(value: dict | HistoryBuffer) -> HistoryBuffer:
+    """A history as mmengine makes it, whatever else came with one."""
+    if isinstance(value, HistoryBuffer):
+        return HistoryBuffer(*value.data, value.max_length)
     return HistoryBuffer(
-        packed['history'].cpu().numpy(),
-        packed['counts'].cpu().numpy(),
-        packed['max_length'],
+        value['history'].cpu().numpy(),
+        value['counts'].cpu().numpy(),
+        value['max_length'],
     )

@@ -6,10 +6,10 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from torch import nn
 
-from mmps.checkpoints.errors import CheckpointError
 from mmps.checkpoints.fit import bare, check_state_dict, training_only
 from mmps.checkpoints.overview import overview
 
+from .resume_check import check_resumable
 from .unwrapped import unwrapped_model
 
 _RESUMING = (
@@ -30,7 +30,8 @@ class StrictLoadHook(Hook):
     A new run may be of another data set than the checkpoint. A module that is
     for training only (``training_only``) and has a method ``take_over`` says
     then what of its state in the file it starts with, and why; this is
-    logged. ``resume`` loads everything or refuses.
+    logged. ``resume`` loads everything or refuses, and checks the state of
+    the run, too (``check_resumable``).
 
     Args:
         allow: Prefixes of keys that may be missing, unexpected or of another
@@ -39,7 +40,7 @@ class StrictLoadHook(Hook):
             Never applied to ``resume``.
     """
 
-    priority = 'VERY_HIGH'
+    priority = 'HIGHEST'  # before ResumableTrainLoop looks at it
 
     def __init__(self, allow: Sequence[str] = ()) -> None:
         if isinstance(allow, str):
@@ -50,7 +51,7 @@ class StrictLoadHook(Hook):
         """Raise CheckpointError unless the checkpoint fits."""
         source = runner._load_from or 'the checkpoint'
         if runner._resume:
-            _check_resumable(checkpoint, source)
+            check_resumable(checkpoint, source)
         model = unwrapped_model(runner)
         weights = checkpoint.get('state_dict', checkpoint)
         fresh_starts = {} if runner._resume else _take_over(model, weights)
@@ -97,24 +98,3 @@ def _take_over(model: nn.Module, weights: dict) -> dict[str, str]:
         if line:
             fresh_starts[prefix] = line
     return fresh_starts
-
-
-def _check_resumable(checkpoint: dict, source) -> None:
-    meta = checkpoint.get('meta')
-    lacking = [
-        name
-        for name, there in (
-            ('meta.epoch', isinstance(meta, dict) and 'epoch' in meta),
-            ('meta.iter', isinstance(meta, dict) and 'iter' in meta),
-            ('message_hub', 'message_hub' in checkpoint),
-            ('state_dict', 'state_dict' in checkpoint),
-            ('optimizer', 'optimizer' in checkpoint),
-        )
-        if not there
-    ]
-    if lacking:
-        raise CheckpointError(
-            source,
-            f'cannot be resumed from, it has no {", ".join(lacking)}',
-            'It has only weights; start a new run with load_from instead',
-        )

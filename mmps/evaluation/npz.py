@@ -2,7 +2,10 @@
 
 import json
 import os
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -11,7 +14,17 @@ import numpy as np
 
 from mmps.atomic_files import open_atomically
 
+from .npz_entries import check_entries
+
 T = TypeVar('T')
+#: What NumPy, zipfile and those who make a result of arrays raise on nonsense.
+_DAMAGE = (
+    *(AttributeError, EOFError, LookupError, OSError, TypeError, ValueError),
+    *(ArithmeticError, MemoryError, NotImplementedError, RecursionError),
+    *(SyntaxError, struct.error, tokenize.TokenError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+_MAX_REASON = 200
 
 
 class Kind(NamedTuple):
@@ -73,22 +86,14 @@ def read_npz(
         with Path(path).open('rb') as raw:
             if not zipfile.is_zipfile(raw):
                 raise ValueError('it is no .npz file, or was cut short')
+            check_entries(raw)
             raw.seek(0)
             file = np.load(raw, allow_pickle=False)
             return parse(file, _read_meta(file, kind))
-    except (
-        EOFError,
-        KeyError,
-        OSError,
-        TypeError,
-        IndexError,
-        ValueError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-    ) as error:
-        reason = str(error)
-        if 'pickle' in reason:  # NumPy's advice is to load it unsafely
-            reason = 'it holds Python objects, which are never loaded'
+    except _DAMAGE as error:
+        reason = str(error).partition('\n')[0] or type(error).__name__
+        if len(reason) > _MAX_REASON:
+            reason = f'{reason[:_MAX_REASON]}...'
         raise ValueError(
             f'{path}: not a readable {kind.noun} ({reason}); write it again '
             f'with {kind.maker}'

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from mmps.datasets.errors import DatasetError
-from mmps.datasets.pictures import SUFFIXES
+from mmps.datasets.pictures import SUFFIXES, check_largest
 
 from .matches import Source
 
@@ -182,10 +182,12 @@ def video_scenes(path: str, wanted: Callable[[int], bool]) -> Iterator[Scene]:
         wanted: Number of a frame from 0 -> whether it is one of them.
 
     Raises:
-        DatasetError: The file cannot be opened, or a frame not be decoded.
+        DatasetError: The file cannot be opened, its frames are too large, or
+            one cannot be decoded.
     """
     video = cv2.VideoCapture(path)
     try:
+        _check_frames(video, path)
         number = 0
         while video.grab():
             if wanted(number):
@@ -219,10 +221,12 @@ def frame_at(path: str, seconds: float) -> np.ndarray:
     """A frame of a video, (H, W, 3) uint8, near a time.
 
     Raises:
-        DatasetError: The file cannot be opened, or has no frame there.
+        DatasetError: The file cannot be opened, its frames are too large, or
+            it has no frame there.
     """
     video = cv2.VideoCapture(path)
     try:
+        _check_frames(video, path)
         if seconds:
             video.set(cv2.CAP_PROP_POS_MSEC, 1000 * seconds)
         fine, pixels = video.read()
@@ -235,6 +239,13 @@ def frame_at(path: str, seconds: float) -> np.ndarray:
             'convert it to mp4 (H.264), or give a frame of it as an image',
         )
     return pixels
+
+
+def _check_frames(video: cv2.VideoCapture, path: str) -> None:
+    """Refuse frames that are too large, before one is decoded."""
+    sides = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
+    width, height = (int(video.get(side)) for side in sides)
+    check_largest(width, height, path)
 
 
 def again(sources: Sequence[Source]) -> Iterator[tuple[int, Scene]]:

@@ -19,6 +19,7 @@ from mmdet.registry import MODELS
 from mmengine.dist import all_gather, all_reduce, get_world_size
 from torch import Tensor, nn
 
+from mmps.errors import InputError
 from mmps.structures import BACKGROUND, UNLABELED
 
 _FRESH = 'starts fresh: the file'
@@ -384,8 +385,22 @@ class OIMLoss(nn.Module):
 
 
 def names_in_state(state: Tensor) -> tuple[str, ...]:
-    """Identity names of what ``OIMLoss.get_extra_state`` gives, or ()."""
-    text = bytes(state.tolist()).decode()
+    """Identity names of what ``OIMLoss.get_extra_state`` gives, or ().
+
+    Raises:
+        InputError: It is something else.
+    """
+    fine = isinstance(state, Tensor) and state.dtype == torch.uint8
+    try:
+        text = bytes(state.flatten().tolist()).decode() if fine else None
+    except UnicodeDecodeError:
+        text = None
+    if text is None:
+        raise InputError(
+            'identity names of the checkpoint',
+            'are not text in UTF-8, as uint8',
+            'Fetch the file again',
+        )
     return tuple(text.split('\n')) if text else ()
 
 

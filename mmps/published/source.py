@@ -8,7 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from mmps.checkpoints import CheckpointError, load_checkpoint_file
-from mmps.checkpoints.reading import check_finite, has_checksum
+from mmps.checkpoints.reading import has_checksum
+from mmps.checkpoints.tensors import check_finite
 
 _SHOWN = 5
 

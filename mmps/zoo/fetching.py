@@ -78,7 +78,11 @@ def fetch_file(file: ReleasedFile, index: Index) -> Path:
         url = f'{address}/{file.path}'
         try:
             return fetch(
-                url, sha256=file.sha256, folder=cache_dir() / 'zoo', tries=3
+                url,
+                sha256=file.sha256,
+                size=file.size,
+                folder=cache_dir() / 'zoo',
+                tries=3,
             )
         except CheckpointError as error:
             if error.file != url:  # the cache is to blame, not the mirror

@@ -164,6 +164,10 @@ def _load_index(root: Path) -> Index:
     entries = {}
     index = read_metafile(root / _INDEX)
     for part in _get(index, 'Import', list, '', root / _INDEX):
+        if not isinstance(part, str):
+            raise ZooError(
+                root / _INDEX, f'Import: {part!r} is not the path of a file'
+            )
         path = root / part
         for model in _get(read_metafile(path), 'Models', list, '', path):
             entry = _entry(model, path)
@@ -180,8 +184,10 @@ def read_metafile(path: Path) -> dict:
         ZooError: It cannot be read, or is something else.
     """
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        content = yaml.safe_load(path.read_text('utf-8'))
+    except RecursionError as error:
+        raise ZooError(path, 'is nested too deep to be read') from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ZooError(path, f'cannot be read: {error}') from error
     if not isinstance(content, dict):
         raise ZooError(path, 'is not a mapping of keys to values')

@@ -1,7 +1,8 @@
 """A web server on 127.0.0.1 that misbehaves on request."""
 
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -16,6 +17,8 @@ def serve(files, **behaviour):
         ranges: Whether Range is understood; 'from 0' to send all instead.
         bodies: What the first answers send instead of the file.
         kind: Content-Type.
+        drip: Seconds before each byte of the body.
+        endless: Repeat the body until the other side has enough.
         etag: ETag, or a list of those of the first answers.
     """
     server = ThreadingHTTPServer(('127.0.0.1', 0), _Handler)
@@ -82,6 +85,14 @@ class _Handler(BaseHTTPRequestHandler):
         kind = behaviour.get('kind', 'application/octet-stream')
         self.send_header('Content-Type', kind)
         self.end_headers()
+        with suppress(ConnectionError):
+            for index in range(len(body)) if behaviour.get('drip') else ():
+                self.wfile.write(body[index : index + 1])
+                time.sleep(behaviour['drip'])
+            while behaviour.get('endless'):
+                self.wfile.write(body)
+        if behaviour.get('drip'):
+            return
         cuts = behaviour.get('cuts', [])
         self.wfile.write(body[: cuts[number]] if number < len(cuts) else body)
 

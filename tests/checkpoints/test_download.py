@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from mmps.checkpoints import CheckpointError, cache_dir, fetch
+from mmps.checkpoints import CheckpointError, cache_dir, download, fetch
 
 from .server import serve
 
@@ -17,9 +17,13 @@ NAME = f'weights-{HASH[:8]}.pth'
 def get(tmp_path):
     """Fetch into a fresh cache, quickly."""
 
-    def fetch_here(url, **options):
+    def fetch_here(url, limit=5, **options):
         return fetch(
-            url, folder=tmp_path / 'cache', pause=0.01, timeout=5, **options
+            url,
+            folder=tmp_path / 'cache',
+            pause=0.01,
+            timeout=limit,
+            **options,
         )
 
     fetch_here.folder = tmp_path / 'cache'
@@ -290,6 +294,22 @@ def test_nobody_there(get):
 
 
 @pytest.mark.parametrize(
+    ('url', 'message'),
+    [
+        ('http://127.0.0.1:9/a%00b.pth', 'a zero byte'),
+        ('file:///a%00b.pth', 'a zero byte'),
+        (f'http://127.0.0.1:9/{"a" * 5000}.pth', 'more than 200 bytes'),
+        ('http://[::1/x.pth', 'not an address: Invalid IPv6'),
+        ('http://\udcff/x.pth', 'not an address'),
+    ],
+)
+def test_an_address_that_is_none_is_refused(url, message, get):
+    with pytest.raises(CheckpointError, match=message) as caught:
+        get(url)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
     'url', ['ftp://x/y.pth', 'http://x/', 'https://x', 'file:///x/', '/x.pth']
 )
 def test_only_files_of_web_addresses(url, get):
@@ -345,3 +365,63 @@ def test_a_cache_that_cannot_be_made_is_named(tmp_path):
         ),
     ):
         fetch(f'{server.url}/{NAME}', folder=tmp_path / 'file' / 'cache')
+
+
+def test_a_drip_is_given_up(get):
+    with (
+        serve({NAME: DATA}, drip=0.02) as server,
+        pytest.raises(CheckpointError, match=r'slower than 1,000 bytes'),
+    ):
+        get(f'{server.url}/{NAME}', limit=0.2, tries=2)
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize('length', ['', None])
+def test_no_more_is_stored_than_the_known_size(length, get, tmp_path):
+    behaviour = {} if length is None else dict(length='', endless=True)
+    with (
+        serve({NAME: DATA}, **behaviour) as server,
+        pytest.raises(CheckpointError, match='5,000 bytes are expected'),
+    ):
+        get(f'{server.url}/{NAME}', size=5000)
+    assert len(server.requests) == 1
+    assert kept(tmp_path) == []
+
+
+def test_a_file_of_unknown_size_has_an_end(get, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmps.checkpoints.ranged_get.LARGEST', 300_000)
+    with (
+        serve({NAME: DATA}, length='', endless=True) as server,
+        pytest.raises(CheckpointError, match='sends more where 300,000'),
+    ):
+        get(f'{server.url}/{NAME}')
+    assert kept(tmp_path) == []
+
+
+def test_a_copy_must_have_the_known_size(get, tmp_path):
+    source = tmp_path / NAME
+    source.write_bytes(DATA)
+    with pytest.raises(CheckpointError, match=r'204,800 bytes where 9'):
+        get(source.as_uri(), size=9)
+    assert get(source.as_uri(), size=len(DATA)).read_bytes() == DATA
+    with pytest.raises(CheckpointError, match='is no file'):
+        get('file:///dev/zero')
+
+
+def test_who_waits_for_another_says_so(get, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        download, 'print_log', lambda text, **_: said.append(text)
+    )
+    lock = tmp_path / 'cache' / f'{NAME}.lock'
+    with serve({NAME: DATA}) as server:
+        with download._one_at_a_time(lock):
+            thread = threading.Thread(
+                target=get, args=(f'{server.url}/{NAME}',)
+            )
+            thread.start()
+            while not said:
+                thread.join(0.01)
+        thread.join()
+    assert said[0] == f'Waiting for another process that downloads {NAME}'
+    assert (tmp_path / 'cache' / NAME).read_bytes() == DATA

@@ -210,3 +210,46 @@ def test_the_model_is_not_touched():
         check_state_dict(model, {'0.bias': torch.ones(3)}, 'x')
     for key, value in model.state_dict().items():
         assert torch.equal(value, before[key])
+
+
+@pytest.mark.parametrize(
+    ('weight', 'kind'),
+    [
+        (torch.ones(3, 2, dtype=torch.int32), 'int32'),
+        (torch.ones(3, 2, dtype=torch.bool), 'bool'),
+        (torch.ones(3, 2, dtype=torch.complex64), 'complex64'),
+        (torch.full((3, 2), 1e300, dtype=torch.float64), 'float64'),
+        ('text', 'str'),
+        (7, 'int'),
+    ],
+)
+def test_numbers_of_another_kind_are_refused(weight, kind):
+    theirs = {**make_model().state_dict(), '0.weight': weight}
+    with pytest.raises(CheckpointError) as caught:
+        check_state_dict(make_model(), theirs, 'x', allow=('0.',))
+    assert '0 differ in shape, 1 in type' in str(caught.value)
+    line = f'  type        0.weight: model float32, checkpoint {kind}'
+    assert line in str(caught.value).splitlines()
+
+
+def test_a_counter_of_floating_point_is_refused():
+    theirs = make_model().state_dict()
+    theirs['1.num_batches_tracked'] = torch.tensor(1.5)
+    with pytest.raises(CheckpointError, match='model int64, checkpoint fl'):
+        check_state_dict(make_model(), theirs, 'x')
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16', 'float64'])
+def test_another_precision_fits(dtype):
+    theirs = {
+        key: value.to(getattr(torch, dtype))
+        if value.is_floating_point()
+        else value.int()
+        for key, value in make_model().state_dict().items()
+    }
+    assert check_state_dict(make_model(), theirs, 'x').fits
+
+
+def test_keys_are_names():
+    with pytest.raises(CheckpointError, match='under 3, which is not a name'):
+        check_state_dict(make_model(), {3: torch.ones(1)}, 'x')

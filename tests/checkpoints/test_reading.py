@@ -208,6 +208,22 @@ def test_a_compressed_archive_is_refused(tmp_path):
         load_checkpoint_file(tmp_path / 'x.pth')
 
 
+def test_entries_that_overlap_are_refused(tmp_path):
+    path = save(tmp_path / 'x.pth', weights(99))
+    with zipfile.ZipFile(path, 'a') as archive:
+        large = max(archive.infolist(), key=lambda entry: entry.file_size)
+        archive.filelist += [large] * 50  # listed again, stored once
+        archive._didModify = True
+    with pytest.raises(CheckpointError, match='its entries overlap'):
+        load_checkpoint_file(path)
+
+
+@pytest.mark.parametrize('path', ['a' * 5000, '~nobody-here/x.pth'])
+def test_a_path_that_is_none_is_refused(path):
+    with pytest.raises(CheckpointError, match='is no path'):
+        load_checkpoint_file(path)
+
+
 @pytest.mark.parametrize('content', [[1], torch.ones(1), 'text'])
 def test_a_checkpoint_is_a_dict(content, tmp_path):
     with pytest.raises(CheckpointError, match='not a dict'):

@@ -1,6 +1,8 @@
 """Tiny data sets in the published layouts, dtypes as the real files have."""
 
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -15,6 +17,20 @@ def save_image(path: Path, width: int = 60, height: int = 40) -> None:
     rng = np.random.default_rng(len(path.name))
     pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
     assert cv2.imwrite(str(path), pixels)
+
+
+def chunk(kind, data=b''):
+    """A chunk of a PNG."""
+    crc = struct.pack('>I', zlib.crc32(kind + data))
+    return struct.pack('>I', len(data)) + kind + data + crc
+
+
+def png_of(path, width, height):
+    """A PNG of a header without pixels."""
+    size = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    start = b'\x89PNG\r\n\x1a\n'
+    path.write_bytes(start + chunk(b'IHDR', size) + chunk(b'IDAT'))
+    return path
 
 
 def structs(fields: tuple[str, ...], rows: list[tuple]) -> np.ndarray:

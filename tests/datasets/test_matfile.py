@@ -4,6 +4,7 @@ import random
 import struct
 import time
 import tracemalloc
+import zlib
 from contextlib import suppress
 
 import numpy as np
@@ -205,3 +206,75 @@ def test_a_size_beyond_the_file_is_refused_before_it_is_allocated(tmp_path):
     path.write_bytes(content)
     with pytest.raises(DatasetError, match='damaged'):
         read_mat(path, 'x')
+
+
+def element(kind, content):
+    padding = bytes(-len(content) % 8)
+    return struct.pack('<II', kind, len(content)) + content + padding
+
+
+def packed(path, kind, count, content):
+    """A file with one packed variable x of a class, written by hand."""
+    inside = (
+        element(6, struct.pack('<II', kind, 0))
+        + element(5, struct.pack('<ii', 1, count))
+        + element(1, b'x')
+        + content
+    )
+    data = zlib.compress(element(14, inside), 9)
+    head = b'MATLAB 5.0'.ljust(124) + b'\x00\x01IM'
+    path.write_bytes(head + struct.pack('<II', 15, len(data)) + data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ('kind', 'size', 'content', 'message'),
+    [
+        (6, 10**6, element(9, bytes(8 * 10**6)), 'inflates to more than 128'),
+        (1, 10**5, struct.pack('<II', 14, 0) * 10**5, 'too many elements'),
+        (
+            2,
+            10**5,
+            element(5, struct.pack('<I', 2))
+            + element(1, b'a\0')
+            + struct.pack('<II', 14, 0) * 10**5,
+            'too many elements',
+        ),
+        (
+            1,
+            1,
+            element(
+                14,
+                element(6, struct.pack('<II', 1, 0))
+                + element(5, struct.pack('<ii', 1, 10**5))
+                + element(1, b'')
+                + struct.pack('<II', 14, 0) * 10**5,
+            ),
+            'too many elements',
+        ),
+    ],
+    ids=['numbers', 'cells', 'structs', 'nested cells'],
+)
+def test_a_small_file_does_not_become_a_large_value(
+    kind, size, content, message, tmp_path
+):
+    path = packed(tmp_path / 'a.mat', kind, size, content)
+    assert path.stat().st_size < 10_000
+    with pytest.raises(DatasetError, match=message) as caught:
+        read_mat(path, 'x')
+    assert str(path) in str(caught.value)
+    if kind != 6:
+        with pytest.raises(DatasetError, match=message):
+            list(iter_mat(path, 'x', kind))
+
+
+def test_what_repeats_itself_as_protocols_do_is_read(tmp_path):
+    path = tmp_path / 'a.mat'
+    rows = [(f's{i % 50}.jpg', np.zeros((0, 0))) for i in range(4000)]
+    savemat(
+        path,
+        {'x': structs(('imname', 'idlocate'), rows)},
+        do_compression=True,
+    )
+    found = read_mat(path, 'x')
+    assert found['imname'] == [name for name, _ in rows]

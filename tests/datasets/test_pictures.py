@@ -1,24 +1,9 @@
-import struct
-import zlib
-
 import pytest
 
 from mmps.datasets.errors import DatasetError
 from mmps.datasets.pictures import check_file, check_size, picture_size
 
-
-def chunk(kind, data=b''):
-    """A chunk of a PNG."""
-    crc = struct.pack('>I', zlib.crc32(kind + data))
-    return struct.pack('>I', len(data)) + kind + data + crc
-
-
-def png_of(path, width, height):
-    """A PNG of a header without pixels."""
-    size = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
-    start = b'\x89PNG\r\n\x1a\n'
-    path.write_bytes(start + chunk(b'IHDR', size) + chunk(b'IDAT'))
-    return path
+from .layouts import png_of
 
 
 @pytest.mark.parametrize(

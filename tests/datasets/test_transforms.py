@@ -13,7 +13,7 @@ from mmps.datasets.transforms import (
     clip,
 )
 
-from .layouts import save_image
+from .layouts import png_of, save_image
 
 
 def build(*names):
@@ -125,6 +125,22 @@ def test_every_failure_names_the_file(tmp_path, how, backend):
     with pytest.raises(DatasetError, match=r'bad\.jpg: ') as caught:
         LoadScene(imdecode_backend=backend).transform(dict(img_path=str(path)))
     assert caught.value.file == str(path)
+    assert 'OpenCV(' not in str(caught.value)
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('size', 'message'),
+    [
+        ((10_001, 10_000), 'has more than 100 million pixels: 10001 x'),
+        ((20_000, 20_000), 'has more than 100 million pixels'),
+        ((3000, 1), 'has 3000 x 1 pixels'),
+    ],
+)
+def test_a_size_that_cannot_be_used_is_not_decoded(size, message, tmp_path):
+    path = png_of(tmp_path / 'a.png', *size)
+    with pytest.raises(DatasetError, match=rf'a\.png: {message}'):
+        LoadScene().transform(dict(img_path=str(path)))
 
 
 def test_the_error_survives_its_way_out_of_a_worker():

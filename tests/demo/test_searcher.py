@@ -3,9 +3,11 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmps.demo import searcher as module
 from mmps.demo.searcher import Searcher, files_in, files_uploaded
+from mmps.inference.scenes import video_scenes
 
 
 class Counting:
@@ -210,3 +212,46 @@ def test_uploads_are_images_and_videos(examples, tmp_path):
         files_uploaded([*examples.gallery[:1], '/somewhere/notes.txt'])
     with pytest.raises(ValueError, match=r'a\.jpg is deleted already'):
         files_uploaded([str(tmp_path / 'a.jpg')])
+
+
+def test_the_query_is_read_as_the_gallery_is(searcher, examples, tmp_path):
+    with Image.open(examples.queries[0].image) as image:
+        exif = image.getexif()
+        exif[0x112] = 6  # a camera says: turned by 90 degrees
+        turned = tmp_path / 'turned.jpg'
+        image.convert('RGB').save(turned, exif=exif)
+    query = searcher.query(turned)
+    assert cv2.imread(str(turned)).shape != query.picture.shape
+    found = searcher.search(
+        query.with_box((5, 5, 60, 100)), [str(turned)], top=1
+    )
+    assert found.pictures[0].shape == query.picture.shape
+
+
+def test_a_picture_that_is_cut_short_is_refused(searcher, tmp_path):
+    path = tmp_path / 'a.jpg'
+    pixels = np.random.default_rng(0).integers(0, 256, (120, 160, 3))
+    cv2.imwrite(str(path), pixels)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r'^a\.jpg is no image'):
+        searcher.query(path)
+
+
+def test_a_frame_that_is_too_large_is_not_decoded(
+    searcher, tmp_path, monkeypatch
+):
+    class Video(cv2.VideoCapture):
+        def get(self, what):
+            return 20_000.0
+
+        def read(self):
+            raise AssertionError('decoded')
+
+        grab = read
+
+    monkeypatch.setattr(cv2, 'VideoCapture', Video)
+    path = str(tmp_path / 'a.mp4')
+    with pytest.raises(ValueError, match=r'a\.mp4: has more than 100 mill'):
+        searcher.query(path, 1.0)
+    with pytest.raises(ValueError, match=r'a\.mp4: has more than 100 mill'):
+        list(video_scenes(path, lambda number: True))

@@ -123,7 +123,7 @@ def interrupted(rank):
     hook.before_interrupting(runner)
     hook.before_save_checkpoint(runner, files[0])
     states.append(state_of(runner))
-    runner._resume = True
+    runner._resume, runner._load_from = True, 'x.pth'
     again = AverageBatchNormHook()
     again.after_load_checkpoint(runner, files[0])
     again.before_interrupting(runner)  # before it has gone on
@@ -160,7 +160,7 @@ def test_an_interrupted_run_goes_on_with_the_statistics_of_each(tmp_path):
 
 def test_another_number_of_processes_goes_on_with_the_averages():
     runner, hook = trained_on_own_data(0), AverageBatchNormHook()
-    runner._resume = True
+    runner._resume, runner._load_from = True, 'x.pth'
     before = state_of(runner)
     rows = dict(batch_norm_of_ranks=torch.zeros(2, 12))
     hook.after_load_checkpoint(runner, rows)

@@ -56,6 +56,23 @@ class TestNewestValid:
         later = put(tmp_path, 'epoch_3.pth', age=10)
         assert newest_valid_checkpoint(tmp_path) == later
 
+    def test_a_copy_without_its_times_goes_on_from_the_last(self, tmp_path):
+        def saved(name, moment, iteration, age):
+            meta = dict(time=f'20260101_0000{moment:02}', iter=iteration)
+            torch.save(dict(state_dict=WEIGHTS, meta=meta), tmp_path / name)
+            written = time.time() - age
+            os.utime(tmp_path / name, (written, written))
+
+        saved('epoch_3.pth', 30, 9, age=50)  # copied first
+        saved('epoch_1.pth', 10, 3, age=5)
+        assert newest_valid_checkpoint(tmp_path).name == 'epoch_3.pth'
+        saved('interrupted.pth', 30, 8, age=1)  # another copy is newer
+        assert newest_valid_checkpoint(tmp_path).name == 'epoch_3.pth'
+        saved('interrupted.pth', 30, 9, age=99)  # a validation is due
+        assert newest_valid_checkpoint(tmp_path).name == 'interrupted.pth'
+        saved('epoch_2.pth', 40, 6, age=70)  # of a new run
+        assert newest_valid_checkpoint(tmp_path).name == 'epoch_2.pth'
+
     def test_damaged_ones_are_skipped(self, tmp_path):
         good = put(tmp_path, 'epoch_1.pth', age=30)
         whole = good.read_bytes()

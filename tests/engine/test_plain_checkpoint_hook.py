@@ -1,5 +1,4 @@
 import dataclasses
-from collections import OrderedDict
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,8 +8,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
-from mmps.checkpoints import CheckpointError
-from mmps.engine import PlainCheckpointHook
+from mmps.checkpoints import CheckpointError, load_checkpoint_file
 from mmps.engine.plain_checkpoint_hook import plain_parts
 
 from .toy import Stop, train
@@ -36,6 +34,9 @@ class NotesHook(Hook):
         if self.extra == 'nan':
             weight = checkpoint['state_dict']['backbone.0.weight']
             weight[0] = float('nan')
+        if self.extra == 'expanded':
+            checkpoint['state_dict']['wide'] = torch.ones(1).expand(5)
+            checkpoint['seen']['wide'] = torch.ones(1).expand(7)
 
 
 def test_a_checkpoint_needs_no_allow_list(tmp_path):
@@ -94,6 +95,14 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     assert list(tmp_path.glob('*.pth')) == []
 
 
+def test_tensors_that_repeat_their_numbers_are_written_out(tmp_path):
+    hook = dict(type='NotesHook', extra='expanded')
+    train(tmp_path, custom_hooks=[hook], **{'train_cfg.max_epochs': 1})
+    content = load_checkpoint_file(tmp_path / 'epoch_1.pth')
+    assert content['state_dict']['wide'].tolist() == 5 * [1]
+    assert content['seen']['wide'].tolist() == 7 * [1]
+
+
 def test_plain_parts():
     @dataclasses.dataclass
     class Query:
@@ -113,15 +122,3 @@ def test_plain_parts():
         protocols={'n': 4},
         nested=[[1, None], {'a': True}],
     )
-
-
-def test_histories_of_stock_checkpoints_pass_untouched():
-    buffer = HistoryBuffer([1.0], [1])
-    scalars = OrderedDict(loss=buffer)
-    dataset = SimpleNamespace(metainfo=None)
-    runner = SimpleNamespace(
-        _resume=True, train_dataloader=SimpleNamespace(dataset=dataset)
-    )
-    content = dict(message_hub=dict(log_scalars=scalars), meta={})
-    PlainCheckpointHook().after_load_checkpoint(runner, content)
-    assert scalars['loss'] is buffer

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 
+from mmps.errors import InputError
 from mmps.models import OIMLoss
 from mmps.models.oim_loss import gather_rows, turns
 from mmps.structures import BACKGROUND, UNLABELED
@@ -323,6 +324,15 @@ def test_a_table_that_knows_no_names_takes_over_all():
 def test_wrong_names_are_refused(names, message):
     with pytest.raises(ValueError, match=message):
         make_loss().name_identities(names)
+
+
+@pytest.mark.parametrize(
+    'state',
+    [torch.tensor([255, 254], dtype=torch.uint8), torch.ones(2), 'text'],
+)
+def test_names_in_a_file_are_text(state):
+    with pytest.raises(InputError, match=r'names .* are not text in UTF-8'):
+        make_loss().set_extra_state(state)
 
 
 @pytest.mark.parametrize('identity', [2, BACKGROUND - 1])

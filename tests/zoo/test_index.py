@@ -211,3 +211,19 @@ def test_keys_of_a_file_are_read_back(tmp_path):
     # sha256 of b'abc', FIPS 180-2, appendix B.1
     assert file.sha256.startswith('ba7816bf8f01cfea414140de5dae2223')
     assert file.size == 3
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b'Import:\n- \xff\xfe', "cannot be read: 'utf-8' codec"),
+        (b'Import: ' + b'[' * 5000, 'is nested too deep'),
+        (b'Import:\n- 3\n', 'Import: 3 is not the path of a file'),
+        (b'Import:\n- [a]\n', 'is not the path of a file'),
+        (b'Import:\n- "a\\0b"\n', 'cannot be read: embedded null byte'),
+    ],
+)
+def test_an_index_of_other_bytes_is_refused(content, message, tmp_path):
+    (tmp_path / 'model-index.yml').write_bytes(content)
+    with pytest.raises(ZooError, match=message):
+        load_index(tmp_path)
