@@ -65,7 +65,10 @@ NO_TORCH = [
     *(f'inference/{name}.py' for name in ('inferencer', 'index_file')),
     *(f'inference/{name}.py' for name in ('advice', 'people', 'scenes')),
     *(f'inference/onnx_{name}.py' for name in ('boxes', 'file')),
-    *(f'inference/onnx_{name}.py' for name in ('metadata', 'network')),
+    *(
+        f'inference/onnx_{name}.py'
+        for name in ('metadata', 'network', 'session')
+    ),
     *(f'datasets/{name}.py' for name in ('clipping', 'pictures')),
     *(f'inference/{name}.py' for name in ('gallery_store', 'where')),
     *(f'inference/{name}.py' for name in ('lance_store', 'origins')),

@@ -7,7 +7,6 @@ Symbols used in this file:
 """
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
@@ -22,24 +21,16 @@ from mmps.evaluation.features import iou
 
 from .advice import SAME_PERSON, about_synthetic
 from .onnx_boxes import decode, nms, person_scores, propose, sigmoid
-from .onnx_file import OnnxFile, read_onnx
-from .onnx_metadata import REID, Metadata, Resize, parse
+from .onnx_metadata import REID, Metadata, Resize
+from .onnx_session import Graph, network_files, session_options
 from .people import People, inside, picture_error
 from .scenes import Scene
 
-#: Graph -> names of its inputs, and of its outputs.
-_NAMES = {
-    'scene': (['image'], ['c4', 'rpn_logits', 'rpn_deltas']),
-    'people': (['c4', 'rois'], ['logits', 'deltas', 'embeddings']),
-    REID: (['c4', 'rois'], ['logits', 'deltas', 'embeddings']),
-    'single': (['image'], ['bboxes', 'scores', 'embeddings']),
-}
 #: How a picture is decoded, as by ``LoadScene``: the orientation that a
 #: camera wrote into it is not applied.
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 #: No boxes.
 _NONE = np.zeros((0, 4), np.float32)
-_PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider'}
 
 
 def is_exported(model: str | PathLike) -> bool:
@@ -67,11 +58,11 @@ class OnnxNetwork:
     def __init__(
         self, path: str | PathLike, device: str | None = None
     ) -> None:
-        files = _files(Path(path))
+        files = network_files(path)
         self.metadata: Metadata = files[0][1]
-        options = _options(device)
+        options = session_options(device)
         self._graphs = {
-            metadata.part: _Graph(file, metadata, *options)
+            metadata.part: Graph(file, metadata, *options)
             for file, metadata in files
         }
         self.fingerprint = self.metadata.fingerprint
@@ -286,119 +277,6 @@ def scaled_size(height: int, width: int, rule: Resize) -> tuple[int, int]:
         # as FloatResize: a hair more, since 900 / 1080 * 1080 may be < 900
         return tuple(math.floor(s * factor + 1e-6) for s in (height, width))
     return tuple(int(side * factor + 0.5) for side in (height, width))
-
-
-class _Graph:
-    """A graph on onnxruntime, its outputs in the order of ``_NAMES``."""
-
-    def __init__(
-        self,
-        file: OnnxFile,
-        about: Metadata,
-        options: Any,
-        providers: list[str],
-    ) -> None:
-        import onnxruntime
-
-        self.path = file.path
-        try:
-            self._session = onnxruntime.InferenceSession(
-                file.content, options, providers=providers
-            )
-        except Exception as error:  # onnxruntime has a type for each cause
-            raise InputError(
-                file.path,
-                f'onnxruntime cannot load it: {str(error).splitlines()[0]}',
-            ) from error
-        inputs, outputs = (
-            [one.name for one in found]
-            for found in (
-                self._session.get_inputs(),
-                self._session.get_outputs(),
-            )
-        )
-        wanted = _NAMES[about.part]
-        if about.part == 'people' and about.second is not None:
-            wanted = wanted[0], wanted[1][:2]  # the second head embeds
-        if (inputs, outputs) != wanted:
-            raise InputError(
-                file.path,
-                f'takes {inputs} and gives {outputs}, expected {wanted[0]} '
-                f'and {wanted[1]}',
-                'Export the network again: mmps export',
-            )
-        self._inputs = inputs
-
-    def __call__(self, *values: np.ndarray) -> list[np.ndarray]:
-        return self._session.run(
-            None, dict(zip(self._inputs, values, strict=True))
-        )
-
-
-def _files(path: Path) -> list[tuple[OnnxFile, Metadata]]:
-    """All files of a network, and their metadata, that agree."""
-    first = path
-    if path.is_dir():
-        first = path / 'scene.onnx'
-        if not first.exists():
-            first = path / 'single.onnx'
-        if not first.exists():
-            raise InputError(
-                path,
-                'holds neither scene.onnx nor single.onnx',
-                'Write them with mmps export',
-            )
-    file = read_onnx(first)
-    about = parse(file.notes, first)
-    found = [(file, about)]
-    for name in about.parts:
-        if name == about.part:
-            continue
-        other = read_onnx(first.with_name(f'{name}.onnx'))
-        metadata = parse(other.notes, other.path)
-        for key, given in (
-            ('part', name),
-            ('fingerprint', about.fingerprint),
-            ('precision', about.precision),
-        ):
-            if getattr(metadata, key) != given:
-                raise InputError(
-                    other.path,
-                    f'metadata {key} is {getattr(metadata, key)!r}, expected '
-                    f'{given!r} as of {first.name}',
-                    'Files of different exports are mixed: export again',
-                )
-        found.append((other, metadata))
-    return found
-
-
-def _options(device: str | None) -> tuple[Any, list[str]]:
-    """How onnxruntime runs: threads, and where."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError(
-            'onnxruntime',
-            'is not installed, and exported networks run on it',
-            "Install it: pip install 'mmps[onnx]' (docs/export.md)",
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors
-    # as torch does
-    threads = os.environ.get('OMP_NUM_THREADS', '')
-    if threads.isdecimal():
-        options.intra_op_num_threads = int(threads)
-    there = onnxruntime.get_available_providers()
-    name = device
-    if device is None:
-        name = 'cuda' if _PROVIDERS['cuda'] in there else 'cpu'
-    if _PROVIDERS.get(name) not in there:
-        raise ValueError(
-            f'device {device!r} cannot be used: onnxruntime has {there}; '
-            "give 'cpu', or 'cuda' with onnxruntime-gpu installed"
-        )
-    # what a GPU lacks is done by the CPU
-    return options, list(dict.fromkeys([_PROVIDERS[name], _PROVIDERS['cpu']]))
 
 
 def _original(boxes: np.ndarray, item: dict[str, Any]) -> np.ndarray:
