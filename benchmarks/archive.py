@@ -153,6 +153,9 @@ def lance_way(folder: Path, total: int):
             begin = time.perf_counter()
             store.add(sources, boxes_of(vectors, scores))
             spent += time.perf_counter() - begin
+        begin = time.perf_counter()
+        store.compact()
+        spent += time.perf_counter() - begin
     store = LanceStore(folder, exhaustive=True)
     return lambda query, name, where: keys(store.search(query, TOP, where)), (
         dict(build_s=spent, disk_mb=disk_mb(folder))

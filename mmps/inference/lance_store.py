@@ -59,6 +59,8 @@ _NOTED = {
 }
 #: Number of a row that is the record of a file.
 _RECORD = -1
+#: Rows from which on columns of conditions are indexed.
+_INDEXED = 10_000
 #: Of a recall: people asked for, and matches of each.
 _QUERIES, _TOP = 50, 10
 
@@ -381,8 +383,12 @@ class LanceStore(GalleryStore):
                 self._finish()
 
     def compact(self) -> None:
-        """Join small commits, and bring an index up to date."""
+        """Join small commits, and make or update indexes of columns.
+
+        With these a condition costs what the people cost that it leaves.
+        """
         with self.writing():
+            self._index_columns()
             self._table.optimize(
                 cleanup_older_than=_KEPT, delete_unverified=False
             )
@@ -431,20 +437,31 @@ class LanceStore(GalleryStore):
         return exclusive(self.path / 'writing.lock')
 
     def _build(self, partitions: int, probes: int) -> None:
-        from lancedb.index import Bitmap, BTree, IvfFlat
+        from lancedb.index import IvfFlat
 
-        for name, config in (
-            ('camera', Bitmap()),
-            ('time', BTree()),
-            ('file', BTree()),
-            (
-                'embedding',
-                IvfFlat(distance_type='dot', num_partitions=partitions),
-            ),
-        ):
-            self._table.create_index(name, config=config)
+        self._index_columns()
+        config = IvfFlat(distance_type='dot', num_partitions=partitions)
+        self._table.create_index('embedding', config=config)
         notes = dict(partitions=partitions, probes=probes, recall=None)
         write_text(self.path / 'index.json', json.dumps(notes))
+
+    def _index_columns(self) -> None:
+        """Index the columns of conditions, if they are not; the lock is
+        held."""
+        from lancedb.index import Bitmap, BTree
+
+        if self._table.count_rows() < _INDEXED:
+            return
+        there = {
+            column
+            for index in self._table.list_indices()
+            for column in index.columns
+        }
+        for name, config in (
+            *(('camera', Bitmap()), ('time', BTree()), ('file', BTree())),
+        ):
+            if name not in there:
+                self._table.create_index(name, config=config)
 
     def _measure(self, partitions: int, probes: int) -> float:
         rng = np.random.default_rng(0)
@@ -542,6 +559,7 @@ class LanceStore(GalleryStore):
             self._table.optimize(
                 cleanup_older_than=timedelta(0), delete_unverified=True
             )
+        self._index_columns()
         index = begun['index']
         if index is not None and len(self) >= 256:
             index['partitions'] = min(index['partitions'], len(self))

@@ -105,6 +105,25 @@ def test_lists_are_those_of_the_index_to_the_last_bit(store, index, where):
             assert found == index.search(query, top, where)
 
 
+def test_indexes_of_columns_change_no_list(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmps.inference.lance_store._INDEXED', 100)
+    index, query = pictures(100)
+    store = LanceStore.create(tmp_path, 'net', 0.5, 16)
+    store.add(*part(index, 0, 60))
+    store.compact()
+    store.add(*part(index, 60, 100))  # not indexed yet
+    assert len(store._table.list_indices()) == 3
+    assert store.exact
+    where = Where(cameras=["bob's"], after=NOON + 20, before=NOON + 80)
+    for _ in range(2):
+        assert store.search(query, 50, where) == index.search(query, 50, where)
+        store.compact()
+    path = index.sources[3].image.encode()
+    assert store.delete(Where(before=NOON + 10)) == 50
+    assert words_in(tmp_path, [path]) == set()
+    assert store.search(query, 50, where) == index.search(query, 50, where)
+
+
 def test_scores_are_compared_as_float32(store, index):
     for score in index.boxes.scores[:20].tolist():
         kept = int((index.boxes.scores >= np.float32(score)).sum())
