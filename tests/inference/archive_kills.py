@@ -123,7 +123,7 @@ def check(store: Path, files: Path) -> str:
     for key, embedding in zip(keys, found.embeddings, strict=True):
         assert (embedding == expected[key]).all(), f'{key} is another'
     records = archive.records()
-    assert sorted(records) == paths
+    assert sorted(records) == paths, 'records are of others than expected'
     assert all(record.done for record in records.values())
     pictures = sum(record.pictures for record in records.values())
     assert pictures == sum(len(sources_of(path)) for path in paths)
