@@ -1,4 +1,4 @@
-"""Every kind of network is exported, in both layouts."""
+"""Every kind of network is exported, the one with most parts in both layouts."""
 
 import pytest
 import torch
@@ -33,8 +33,13 @@ def config_of(name, root):
     return write_config(root, f'{name}/{name}_r18_synth')
 
 
-@pytest.mark.parametrize('layout', PARTS)
-@pytest.mark.parametrize('name', ['seqnet', 'nae', 'oimnetpp', 'qeeps'])
+@pytest.mark.parametrize(
+    ('name', 'layout'),
+    [
+        ('seqnet', 'single'),
+        *((name, 'split') for name in ('seqnet', 'nae', 'oimnetpp', 'qeeps')),
+    ],
+)
 def test_it_finds_what_torch_finds(name, layout, root, files, tmp_path):
     config = config_of(name, root)
     weights = tmp_path / 'weights.pth'
