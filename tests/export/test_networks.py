@@ -1,4 +1,4 @@
-"""Every kind of network is exported, the one with most parts in both layouts."""
+"""Every kind of network is exported, SeqNet in both layouts."""
 
 import pytest
 import torch
