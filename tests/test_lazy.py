@@ -75,7 +75,9 @@ def test_every_part_that_registers_itself_is_found():
     components = [
         '.'.join(path.relative_to(ROOT).with_suffix('').parts)
         for path in (ROOT / 'mmps').rglob('*.py')
+        # mmps.export is optional, and imported by those who have its packages
         if 'register_module(' in path.read_text()
+        and 'export' not in path.parts
     ]
     loaded = heavy_modules_of('import mmps.registered')
     assert len(components) > 30

@@ -63,11 +63,15 @@ def newest_valid_checkpoint(
     return None
 
 
-def _age(path: Path, step: float) -> tuple[str, int, float, int, float]:
-    """What orders a checkpoint among others: larger is newer."""
+def _age(path: Path, step: float) -> tuple[str, float, float, int, float]:
+    """What orders a checkpoint among others: larger is newer.
+
+    Of the same second, one that does not say its iteration comes first: it
+    may be damaged, and is then named.
+    """
     meta, written = read_meta(path), path.stat().st_mtime_ns
     moment, iteration = meta.get('time'), meta.get('iter')
     if isinstance(moment, str) and isinstance(iteration, int):
         return moment, iteration, step, written, step
     moment = time.strftime(_TIME, time.localtime(written / 1e9))
-    return moment, -1, 0, written, step
+    return moment, math.inf, 0, written, step

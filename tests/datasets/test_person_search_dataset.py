@@ -328,7 +328,7 @@ def test_only_those_who_are_searched_in_an_image_are_named(tmp_path):
     )
     with pytest.raises(
         DatasetError,
-        match=r"(?s)s10\.jpg.*needed for query 0 \(p7\) of .*'G50'\n",
+        match=r"(?s)s10\.jpg.*needed for query 0 \(p7\) of .*'G50'; ",
     ):
         dataset[0]
     with pytest.raises(

@@ -240,12 +240,18 @@ def test_a_picture_that_is_cut_short_is_refused(searcher, tmp_path):
 def test_a_frame_that_is_too_large_is_not_decoded(
     searcher, tmp_path, monkeypatch
 ):
-    class Video(cv2.VideoCapture):
+    class Video:
+        def __init__(self, path):
+            pass
+
         def get(self, what):
             return 20_000.0
 
         def read(self):
             raise AssertionError('decoded')
+
+        def release(self):
+            pass
 
         grab = read
 

@@ -76,7 +76,7 @@ def test_all_pictures_are_summed_up():
     assert [
         line.split('│')[1].strip() for line in text.splitlines()[3:-1]
     ] == [*('a.jpg', 'b.jpg', 'all', 'limit')]
-    assert '0.001' in text
+    assert f'{LIMITS["fp32"].box:g}' in text.splitlines()[-2]
     assert total([]).people == 0
 
 

@@ -79,7 +79,7 @@ def test_no_roi_gives_no_vector(norm_cfg):
 def test_weights_start_as_those_of_mmdets_layers():
     head = TwoFCHead(64, 4, 512, 256)
     head.init_weights()
-    weight = head.fc1[0].weight
+    weight = head.fc1[0].weight.detach()
     # Xavier: uniform within the root of 6 / (inputs + outputs)
     bound = (6 / (64 * 16 + 512)) ** 0.5
     assert 0.99 * bound < float(weight.abs().max()) <= bound
