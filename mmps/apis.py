@@ -181,7 +181,7 @@ def run_test(
         check_per_query(per_query)
         cfg.test_evaluator.per_query = per_query
     untrained = checkpoint == UNTRAINED
-    exported = is_exported(checkpoint)
+    exported = not untrained and is_exported(checkpoint)
     _prepare_test(cfg, None if untrained or exported else checkpoint)
     if exported:
         cfg.model = dict(type='ExportedNetwork', path=str(checkpoint))

@@ -104,6 +104,16 @@ def test_a_baseline_loads_nothing(started):
     assert started[0].load_from is None
 
 
+def test_a_folder_named_untrained_is_no_network(
+    started, tmp_path, monkeypatch
+):
+    cfg = load_config(CONFIG)
+    (tmp_path / 'untrained').mkdir()
+    monkeypatch.chdir(tmp_path)
+    run_test(cfg, UNTRAINED)
+    assert started[0].model.type == 'PersonSearchRCNN'
+
+
 def test_a_table_is_of_training_images_as_they_are_tested(started):
     before = load_config(CONFIG)
     table_of(load_config(CONFIG), 'epoch_3.pth')

@@ -22,11 +22,19 @@ An archive is personal data. Needs LanceDB: pip install 'mmps[store]'.
 
 import argparse
 
-from .arguments import add_network, add_timezone, add_where, where
+from .arguments import (
+    NETWORK,
+    add_frames,
+    add_min_score,
+    add_network,
+    add_query,
+    add_results,
+    add_timezone,
+    add_where,
+    check_pick,
+    where,
+)
 from .search import list_people, query_box, say, write_results
-
-#: Network of an archive that is made, unless another is named.
-_DEFAULT = 'zoo://oim_r18_qeeps50_synth'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_timezone(whence)
     reading = add.add_argument_group('how files are read')
     _add_reading(reading)
-    _add_network(add)
+    add_network(add.add_argument_group('network'), model=None)
     search = _command(commands, 'search', 'search for a person')
     _add_search(search)
     delete = _command(commands, 'delete', 'delete people for good')
@@ -79,20 +87,8 @@ def _command(commands, name: str, help: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_network(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group('network')
-    add_network(group)
-    parser.set_defaults(model=None)
-
-
 def _add_reading(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--every',
-        type=int,
-        default=1,
-        metavar='N',
-        help='look at every Nth frame of a video [%(default)s]',
-    )
+    add_frames(parser)
     parser.add_argument(
         '--strict',
         action='store_true',
@@ -106,9 +102,6 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         'config for a new one]',
     )
     parser.add_argument(
-        '--batch-size', type=int, default=8, help='images [%(default)s]'
-    )
-    parser.add_argument(
         '--seconds',
         type=float,
         default=20,
@@ -117,31 +110,10 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_search(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('query', help='image that shows the person')
-    who = parser.add_mutually_exclusive_group(required=True)
-    who.add_argument(
-        '--box',
-        type=float,
-        nargs=4,
-        metavar=('X1', 'Y1', 'X2', 'Y2'),
-        help='the person, in pixels of the image',
-    )
-    who.add_argument(
-        '--pick',
-        type=int,
-        nargs='?',
-        const=0,
-        metavar='N',
-        help='person N from the left; without N list them all',
-    )
+    add_query(parser)
     people = parser.add_argument_group('who is looked at')
     add_where(people)
-    people.add_argument(
-        '--min-score',
-        type=float,
-        metavar='SCORE',
-        help='detections with this score or a higher one',
-    )
+    add_min_score(people)
     people.add_argument(
         '--exhaustive',
         action='store_true',
@@ -154,20 +126,8 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         help='query-guided networks: run pairs on the K best pictures',
     )
     add_timezone(people)
-    _add_network(parser)
-    results = parser.add_argument_group('results')
-    results.add_argument(
-        '--top', type=int, default=10, help='lines [%(default)s]'
-    )
-    results.add_argument(
-        '--out', help='write a sheet of pictures to this file'
-    )
-    results.add_argument('--json', help='write the matches to this file')
-    results.add_argument(
-        '--blur',
-        action='store_true',
-        help='on the sheet, blur everything outside the boxes',
-    )
+    add_network(parser.add_argument_group('network'), model=None)
+    add_results(parser.add_argument_group('results'))
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -232,7 +192,7 @@ def _inferencer(args: argparse.Namespace, store) -> tuple:
     if model is None and store is not None:
         model, noted = _noted_network(store)
         weights = weights or noted
-    model = model or _DEFAULT
+    model = model or NETWORK
     det_thr = getattr(args, 'det_thr', None)
     if det_thr is None and store is not None:
         det_thr = store.det_thr
@@ -272,6 +232,7 @@ def _search(args: argparse.Namespace) -> None:
 
     zone = parse_timezone(args.timezone)
     condition = where(args)
+    check_pick(args)
     store = LanceStore(args.store, exhaustive=args.exhaustive)
     inferencer, _ = _inferencer(args, store)
     if args.pick == 0:

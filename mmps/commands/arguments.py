@@ -3,6 +3,9 @@
 import argparse
 from collections.abc import Callable
 
+#: What people are searched with, unless a network is named.
+NETWORK = 'zoo://oim_r18_qeeps50_synth'
+
 
 def add_config(parser: argparse.ArgumentParser, help: str = '') -> None:
     """The config of a command, a positional argument."""
@@ -43,13 +46,21 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_network(parser: argparse.ArgumentParser) -> None:
-    """``--model``, ``--weights`` and ``--device`` of a search."""
+def add_network(
+    parser: argparse.ArgumentParser, model: str | None = NETWORK
+) -> None:
+    """``--model``, ``--weights`` and ``--device`` of a search.
+
+    Args:
+        parser: Gets the arguments.
+        model: Default; None for that of an archive.
+    """
+    default = model or f'that of the archive; {NETWORK} for a new one'
     parser.add_argument(
         '--model',
-        default='zoo://oim_r18_qeeps50_synth',
+        default=model,
         help='zoo://NAME, a config file, or the folder or a file of an '
-        'exported network [%(default)s]',
+        f'exported network [{default}]',
     )
     parser.add_argument(
         '--weights', help='checkpoint; a model of the zoo has its own'
@@ -83,6 +94,74 @@ def at_least(limit: int) -> Callable[[str], int]:
         return value
 
     return number
+
+
+def add_query(parser: argparse.ArgumentParser) -> None:
+    """The picture of a query, and who in it; ``check_pick`` checks."""
+    parser.add_argument('query', help='image that shows the person')
+    who = parser.add_mutually_exclusive_group(required=True)
+    who.add_argument(
+        '--box',
+        type=float,
+        nargs=4,
+        metavar=('X1', 'Y1', 'X2', 'Y2'),
+        help='the person, in pixels of the image',
+    )
+    who.add_argument(
+        '--pick',
+        type=int,
+        nargs='?',
+        const=0,
+        metavar='N',
+        help='person N from the left; without N list them all, and with '
+        '--out draw their numbers',
+    )
+
+
+def check_pick(args: argparse.Namespace) -> None:
+    """Raise InputError for a person before the first."""
+    from mmps.errors import InputError
+
+    if args.pick is not None and args.pick < 0:
+        raise InputError('--pick', f'people count from 1, got {args.pick}')
+
+
+def add_frames(parser: argparse.ArgumentParser) -> None:
+    """``--every`` and ``--batch-size``: how pictures are looked at."""
+    parser.add_argument(
+        '--every',
+        type=int,
+        default=1,
+        metavar='N',
+        help='look at every Nth frame of a video [%(default)s]',
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=8, help='images [%(default)s]'
+    )
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """What a search prints and writes."""
+    parser.add_argument(
+        '--top', type=int, default=10, help='lines [%(default)s]'
+    )
+    parser.add_argument('--out', help='write a sheet of pictures to this file')
+    parser.add_argument('--json', help='write the matches to this file')
+    parser.add_argument(
+        '--blur',
+        action='store_true',
+        help='on the sheet, blur everything outside the boxes',
+    )
+
+
+def add_min_score(parser: argparse.ArgumentParser) -> None:
+    """``--min-score``, for ``where``."""
+    parser.add_argument(
+        '--min-score',
+        type=float,
+        metavar='SCORE',
+        help='detections with this score or a higher one',
+    )
 
 
 def add_where(parser: argparse.ArgumentParser) -> None:

@@ -25,29 +25,22 @@ import sys
 
 from mmps.inference.groups import GAP
 
-from .arguments import add_network, add_timezone, add_where, where
+from .arguments import (
+    add_frames,
+    add_min_score,
+    add_network,
+    add_query,
+    add_results,
+    add_timezone,
+    add_where,
+    check_pick,
+    where,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What may be given."""
-    parser.add_argument('query', help='image that shows the person')
-    who = parser.add_mutually_exclusive_group(required=True)
-    who.add_argument(
-        '--box',
-        type=float,
-        nargs=4,
-        metavar=('X1', 'Y1', 'X2', 'Y2'),
-        help='the person, in pixels of the image',
-    )
-    who.add_argument(
-        '--pick',
-        type=int,
-        nargs='?',
-        const=0,
-        metavar='N',
-        help='person N from the left; without N list them all, and with '
-        '--out draw their numbers',
-    )
+    add_query(parser)
     parser.add_argument(
         '--gallery',
         nargs='+',
@@ -58,25 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_reading(parser)
     people = parser.add_argument_group('who is looked at')
     add_where(people)
-    people.add_argument(
-        '--min-score',
-        type=float,
-        metavar='SCORE',
-        help='detections with this score or a higher one',
-    )
+    add_min_score(people)
     add_timezone(people)
     _add_results(parser)
 
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:
     reading = parser.add_argument_group('how the gallery is read')
-    reading.add_argument(
-        '--every',
-        type=int,
-        default=1,
-        metavar='N',
-        help='look at every Nth frame of a video [%(default)s]',
-    )
+    add_frames(reading)
     reading.add_argument(
         '--strict',
         action='store_true',
@@ -101,16 +83,11 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         type=float,
         help='minimum score of a detection [that of the config]',
     )
-    reading.add_argument(
-        '--batch-size', type=int, default=8, help='images [%(default)s]'
-    )
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:
     results = parser.add_argument_group('results')
-    results.add_argument(
-        '--top', type=int, default=10, help='lines [%(default)s]'
-    )
+    add_results(results)
     results.add_argument(
         '--group',
         type=float,
@@ -120,18 +97,9 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
         'at most this much later; 0: a line for each match [%(default)s]',
     )
     results.add_argument(
-        '--out', help='write a sheet of pictures to this file'
-    )
-    results.add_argument('--json', help='write the matches to this file')
-    results.add_argument(
         '--clip',
         metavar='DIR',
         help='write a clip of each group of a video into this folder',
-    )
-    results.add_argument(
-        '--blur',
-        action='store_true',
-        help='on the sheet, blur everything outside the boxes',
     )
 
 
@@ -155,8 +123,7 @@ def _check(args: argparse.Namespace) -> None:
     from mmps.errors import InputError
 
     where(args)
-    if args.pick is not None and args.pick < 0:
-        raise InputError('--pick', f'people count from 1, got {args.pick}')
+    check_pick(args)
     if args.pick != 0 and not args.gallery:
         raise InputError(
             '--gallery',

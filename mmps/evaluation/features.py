@@ -77,6 +77,11 @@ class Boxes:
         """(M,) image of each box."""
         return np.repeat(np.arange(self.num_images), np.diff(self.offsets))
 
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """(M,) place of each box in its image, from 0."""
+        return np.arange(len(self)) - self.offsets[self.image]
+
     def of(self, image: int) -> slice:
         """Rows of one image."""
         return slice(int(self.offsets[image]), int(self.offsets[image + 1]))

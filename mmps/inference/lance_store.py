@@ -733,9 +733,8 @@ def _people(sources: Sequence[Source], boxes: Boxes, first: int, dims: int):
             ('timestamp', 'timestamp'),
         )
     }
-    numbers = np.arange(len(boxes)) - boxes.offsets[image]
     columns['position'] = pa.array(first + image)
-    columns['number'] = pa.array(numbers, pa.int32())
+    columns['number'] = pa.array(boxes.numbers, pa.int32())
     columns['score'] = pa.array(boxes.scores.astype(np.float32))
     for name, values, size in (
         ('bbox', boxes.bboxes, 4),

@@ -64,24 +64,11 @@ def list_archived(
     """
     if not matches:
         return 'nobody was found'
-    table = Table()
-    boxes = ('x1', 'y1', 'x2', 'y2')
-    for name in ('rank', 'similarity', 'score', *boxes):
-        table.add_column(name, justify='right', no_wrap=True)
-    for name in ('camera', 'time', 'frame', 'image'):
-        table.add_column(name, no_wrap=True)
+    table = _table('camera', 'time', 'frame', justify='left')
     for rank, match in enumerate(matches, 1):
         source = match.source
-        table.add_row(
-            str(rank),
-            f'{match.similarity:.3f}',
-            f'{match.score:.2f}',
-            *(f'{value:.0f}' for value in match.box),
-            Text(source.camera or ''),
-            moment(source.time, timezone),
-            '' if source.frame is None else str(source.frame),
-            Text(source.image or f'pixels {match.position}'),
-        )
+        when = moment(source.time, timezone), _frame(match)
+        _add(table, rank, match, (Text(source.camera or ''), *when))
     return to_text(table)
 
 
@@ -217,17 +204,21 @@ def clock(seconds: float | None) -> str:
     return f'{hours}:{minutes:02d}:{rest}' if hours else f'{minutes}:{rest}'
 
 
-def _table(*times: str) -> Table:
+def _table(*times: str, justify: str = 'right') -> Table:
     """A table without rows; ``times`` are columns before the last one."""
     table = Table()
     boxes = ('x1', 'y1', 'x2', 'y2')
-    for name in ('rank', 'similarity', 'score', *boxes, *times):
+    for name in ('rank', 'similarity', 'score', *boxes):
         table.add_column(name, justify='right', no_wrap=True)
+    for name in times:
+        table.add_column(name, justify=justify, no_wrap=True)
     table.add_column('image', no_wrap=True)
     return table
 
 
-def _add(table: Table, rank: int, match: Match, when: Sequence[str]) -> None:
+def _add(
+    table: Table, rank: int, match: Match, when: Sequence[str | Text]
+) -> None:
     table.add_row(
         str(rank),
         f'{match.similarity:.3f}',
@@ -240,5 +231,9 @@ def _add(table: Table, rank: int, match: Match, when: Sequence[str]) -> None:
 
 
 def _when(match: Match) -> tuple[str, str]:
-    frame, timestamp = match.source.frame, match.source.timestamp
-    return clock(timestamp), '' if frame is None else str(frame)
+    return clock(match.source.timestamp), _frame(match)
+
+
+def _frame(match: Match) -> str:
+    frame = match.source.frame
+    return '' if frame is None else str(frame)

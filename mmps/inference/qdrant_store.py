@@ -159,9 +159,7 @@ class QdrantStore(GalleryStore):
             for row, (image, number) in enumerate(
                 zip(
                     boxes.image.tolist(),
-                    (
-                        np.arange(len(boxes)) - boxes.offsets[boxes.image]
-                    ).tolist(),
+                    boxes.numbers.tolist(),
                     strict=True,
                 )
             )

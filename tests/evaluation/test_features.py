@@ -73,6 +73,12 @@ def test_iou_is_the_reference():
     assert iou(a[:, None], b[None]).tolist() == expected
 
 
+def test_boxes_are_counted_in_each_image():
+    boxes = Boxes(np.zeros((5, 4)), np.ones(5), None, np.array([0, 2, 2, 5]))
+    assert boxes.image.tolist() == [0, 0, 2, 2, 2]
+    assert boxes.numbers.tolist() == [0, 1, 0, 1, 2]
+
+
 def test_order_and_padding_change_nothing():
     features = big()
     records = records_of(features)

@@ -291,6 +291,8 @@ def test_the_command_finds_what_the_gallery_holds(
     expected = plain.search(files_of_scenes[0], box, files_of_scenes, top=9)
     search = ['archive', 'search', str(store), files_of_scenes[0]]
     search += ['--device', 'cpu', '--top', '9', '--box', *map(str, box)]
+    assert main(['archive', 'search', str(store), 'q.jpg', '--pick=-1']) == 2
+    assert 'people count from 1' in capsys.readouterr().err
     # an archive may come from anybody, and a config is a program
     assert main(search) == 2
     assert f'--model {oim.config}' in capsys.readouterr().err
