@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmps.checkpoints import CheckpointError, load_checkpoint_file
-from mmps.checkpoints.tensors import check_finite
+from mmps.checkpoints.tensors import check_finite, check_tensors
 
 
 def quantised():
@@ -92,6 +92,13 @@ def test_tensors_may_share_a_storage(tmp_path):
     assert loaded.keys() == content.keys()
     for key, value in content.items():
         assert torch.equal(loaded[key], value), key
+
+
+def test_storages_fit_into_the_file():
+    content = {'a': torch.zeros(10), 'b': [torch.zeros(15)]}
+    check_tensors(content, 'a.pth', 100)
+    with pytest.raises(CheckpointError, match='take 100 bytes, the file has'):
+        check_tensors(content, 'a.pth', 99)
 
 
 def test_containers_in_a_circle_are_walked_once(tmp_path):

@@ -11,6 +11,7 @@ from mmps.checkpoints import (
     load_checkpoint_file,
     newest_valid_checkpoint,
 )
+from mmps.engine.checkpoint_hook import _delete_best
 
 from .toy import Stop, fingerprint, train, validation
 from .toy_ranks import start_toy
@@ -220,6 +221,18 @@ def test_a_resumed_run_knows_the_best(tmp_path):
     assert best == ['best_mAP_epoch_1.pth']
     score = torch.load(tmp_path / 'epoch_3.pth')['message_hub']
     assert score['runtime_info']['best_score'] == 0.3
+
+
+def test_a_file_deletes_nothing_but_the_best_of_its_run(tmp_path):
+    run, other = tmp_path / 'run', tmp_path / 'other'
+    for folder in (run, other):
+        folder.mkdir()
+        for name in ('best_mAP.pth', 'epoch_1.pth'):
+            (folder / name).touch()
+    _delete_best(run, str(run / 'epoch_1.pth'))
+    _delete_best(run, str(other / 'best_mAP.pth'))
+    assert [path.name for path in run.iterdir()] == ['epoch_1.pth']
+    assert len(list(other.iterdir())) == 2
 
 
 @pytest.mark.parametrize('damage', ['cut', 'gone', 'empty note'])

@@ -90,6 +90,12 @@ def test_suppression_is_that_of_mmps(num):
         assert found.tolist() == expected.tolist()
 
 
+def test_a_box_that_overlaps_as_much_as_it_may_stays():
+    boxes = np.float32([[0, 0, 2, 2], [0, 0, 2, 1], [0, 0, 2, 1.25]])
+    scores = np.float32([0.9, 0.8, 0.7])
+    assert nms(boxes, scores, 0.5, 9).tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ('nms_pre', 'min_size', 'most'), [(60, 0, 10), (-1, 30, 99), (999, 0, 99)]
 )
