@@ -5,11 +5,14 @@ where they come from (``Origin``, ``Sec-Fetch-Site``); programs such as
 ``gradio_client`` say nothing.
 """
 
+import asyncio
 import os
 from pathlib import Path
 
 #: Bytes of all uploads that are there at a time, and of any other request.
 QUOTA, SMALL = 4 << 30, 16 << 20
+#: Seconds for which the body of a refused request is still taken.
+PATIENCE = 2.0
 
 
 class Guard:
@@ -36,7 +39,11 @@ class Guard:
         headers = dict(scope['headers'])
         if is_foreign(headers, scope):
             await _refuse(
-                scope, send, 403, 'this page answers to itself, no other site'
+                scope,
+                receive,
+                send,
+                403,
+                'this page answers to itself, no other site',
             )
             return
         if scope['type'] == 'websocket' or scope['method'] in ('GET', 'HEAD'):
@@ -45,7 +52,9 @@ class Guard:
         size = headers.get(b'content-length', b'')
         if not size.isdigit():
             if b'transfer-encoding' in headers:
-                await _refuse(scope, send, 411, 'say how long the request is')
+                await _refuse(
+                    scope, receive, send, 411, 'say how long the request is'
+                )
                 return
             size = b'0'
         size = int(size)
@@ -54,6 +63,7 @@ class Guard:
         if size > left:
             await _refuse(
                 scope,
+                receive,
                 send,
                 413,
                 f'{size:,} bytes are too many, {max(left, 0):,} fit: '
@@ -120,7 +130,12 @@ def _without_cors(send):
     return send_less
 
 
-async def _refuse(scope, send, status: int, reason: str) -> None:
+async def _refuse(scope, receive, send, status: int, reason: str) -> None:
+    """Answer with the reason, and only then close the connection.
+
+    A socket that is closed while bytes arrive is reset, and the sender may
+    lose the answer with it: what is on its way is taken first, within bounds.
+    """
     if scope['type'] == 'websocket':
         await send({'type': 'websocket.close', 'code': 1008})
         return
@@ -132,8 +147,24 @@ async def _refuse(scope, send, status: int, reason: str) -> None:
             'headers': [
                 (b'content-type', b'text/plain; charset=utf-8'),
                 (b'content-length', str(len(body)).encode()),
-                (b'connection', b'close'),  # the body is not read
+                (b'connection', b'close'),  # the rest is not read
             ],
         }
     )
-    await send({'type': 'http.response.body', 'body': body})
+    await send(
+        {'type': 'http.response.body', 'body': body, 'more_body': True}
+    )
+    try:
+        await asyncio.wait_for(_take(receive), PATIENCE)
+    except TimeoutError:
+        pass
+    await send({'type': 'http.response.body'})
+
+
+async def _take(receive) -> None:
+    """Read a request's body and drop it, up to the size of a small one."""
+    taken, more = 0, True
+    while more and taken < SMALL:
+        message = await receive()
+        taken += len(message.get('body', b''))
+        more = message.get('more_body', False)

@@ -1,5 +1,7 @@
 import http.client
 import json
+import socket
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -107,6 +109,38 @@ def test_other_requests_are_small(page):
     assert status == 413
     # an iterator is sent in chunks, without a length
     assert ask(page, 'POST', UPLOAD, iter([FILE]))[0] == 411
+
+
+def test_a_slow_sender_still_reads_the_answer(page):
+    head = (
+        f'POST {UPLOAD} HTTP/1.1\r\nHost: 127.0.0.1\r\n'
+        'Origin: http://evil.example\r\nContent-Length: 200000\r\n\r\n'
+    )
+    address = '127.0.0.1', page.server_port
+    with socket.create_connection(address, timeout=20) as connection:
+        connection.sendall(head.encode())
+        for _ in range(2):  # a closed connection would fail at the second
+            time.sleep(0.2)
+            connection.sendall(bytes(100000))
+        answer = connection.makefile('rb').read()
+    assert answer.startswith(b'HTTP/1.1 403') and b'no other site' in answer
+
+
+def test_nobody_holds_a_refused_connection(page, monkeypatch):
+    monkeypatch.setattr(guard, 'PATIENCE', 0.2)
+    begun = time.monotonic()
+    status, *_ = ask(
+        page, 'POST', UPLOAD, Origin='null', Content_Length='1000'
+    )
+    assert status == 403
+    address = '127.0.0.1', page.server_port
+    with socket.create_connection(address, timeout=20) as connection:
+        connection.sendall(
+            b'POST / HTTP/1.1\r\nHost: x\r\nOrigin: null\r\n'
+            b'Content-Length: 1000\r\n\r\n'
+        )
+        assert connection.makefile('rb').read()  # to its end
+    assert time.monotonic() - begun < 10
 
 
 def test_who_is_foreign():
