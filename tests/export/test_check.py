@@ -105,3 +105,13 @@ def test_a_given_box_is_compared_too():
     assert found.above(LIMITS['fp32']) == ['query']
     (found,) = differences(*pair, [picture], 0.5, embed_given=False)
     assert math.isnan(found.query)
+
+
+def test_one_person_is_no_partner_of_two():
+    # two overlap the same one, which is the closer one's
+    boxes = np.float32([[0, 0, 20, 40], [2, 0, 22, 40]])
+    two = people(boxes, (0.9, 0.9), (0, 0))
+    one = People(*(part[:1] for part in two))
+    for pair in ((two, one), (one, two)):
+        found = difference(*pair, 0.5)
+        assert (found.people, found.lost, found.box) == (2, 1, 0)
