@@ -2,6 +2,7 @@
 # make test         environment, tests (minutes; all but the long runs)
 # make test-all     the long runs too
 # make test-avx2    as make test, with the arithmetic of another processor
+# make torture      long attacks on what docs/reliability.md promises (hours)
 # make lint         formatter and linter
 # make docs         documentation site, in build/docs; warnings are errors
 # the newest Python that runs and is tested (a command may be there and fail)
@@ -12,12 +13,13 @@ PIP_FLAGS ?= --quiet --disable-pip-version-check
 VENV := .venv
 RUN := $(VENV)/bin/python
 PYTEST_FLAGS ?=
+TORTURE_FLAGS ?=
 SUITE = OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile $(PYTEST_FLAGS)
 # torch, oneDNN and OpenBLAS as on a processor without AVX-512
 AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
     OPENBLAS_CORETYPE=Haswell
 
-.PHONY: quickstart test test-all test-avx2 lint docs clean
+.PHONY: quickstart test test-all test-avx2 torture lint docs clean
 
 quickstart: $(VENV)/.installed
 	$(RUN) tools/quickstart.py
@@ -30,6 +32,9 @@ test-all: $(VENV)/.tools
 
 test-avx2: $(VENV)/.tools
 	$(AVX2) $(SUITE) -m "not long"
+
+torture: $(VENV)/.tools
+	OMP_NUM_THREADS=1 $(RUN) -m tests.torture $(TORTURE_FLAGS)
 
 lint: $(VENV)/.tools
 	$(VENV)/bin/ruff check .

@@ -1,0 +1,1 @@
+"""Long attacks on what the project promises; `make torture` runs them all."""

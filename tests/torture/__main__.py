@@ -1,0 +1,184 @@
+"""Attack what the project promises, with a seed and a limit of time.
+
+    make torture                          all campaigns, hours
+    python -m tests.torture --list        their names
+    python -m tests.torture checkpoints --share 0.01
+    python -m tests.torture checkpoints --case 4711
+
+Each campaign runs in a process of its own and writes a small JSON file, and
+docs/reliability.md is made of these. The exit status is 1 if a promise broke
+or a campaign ran out of time.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+from .campaigns import CAMPAIGNS, attack
+from .trial import Trial
+
+ROOT = Path(__file__).parents[2]
+#: Where results of a whole campaign are kept with the code.
+KEPT = ROOT / 'benchmarks' / 'reliability'
+#: Of the descriptions of what broke, how many are printed.
+SHOWN = 10
+
+
+def main() -> int:
+    """Run the campaigns that were asked for, and print a table."""
+    args = _parsed()
+    if args.list:
+        for name, campaign in CAMPAIGNS.items():
+            print(f'{name:15} {campaign.cases:6} cases  {campaign.promise}')
+        return 0
+    names = args.names or list(CAMPAIGNS)
+    if args.here:
+        _run_here(names[0], args)
+        return 0
+    args.out.mkdir(parents=True, exist_ok=True)
+    results = []
+    for name in names:
+        print(f'[torture] {name}: {CAMPAIGNS[name].promise}', flush=True)
+        result = _run(name, args)
+        results.append(result)
+        for number, text in result['broken'][:SHOWN]:
+            print(f'  case {number}: {text}')
+        if len(result['broken']) > SHOWN:
+            print(f'  and {len(result["broken"]) - SHOWN} more')
+    for result in results:
+        print(
+            f'{result["name"]:15} {_verdict(result):11} {result["done"]:6} of '
+            f'{result["cases"]} cases, {result["seconds"]:.0f} s: '
+            f'{result["seen"]}'
+        )
+    return int(any(_verdict(result) != 'kept' for result in results))
+
+
+def _parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='python -m tests.torture',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('names', nargs='*', metavar='NAME', help='of --list')
+    parser.add_argument('--list', action='store_true')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--share',
+        type=float,
+        default=1.0,
+        help='of the cases of a campaign, for a look',
+    )
+    parser.add_argument('--case', type=int, help='one case alone')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=ROOT / 'work_dirs' / 'torture',
+        help=f'folder of the results; {KEPT.relative_to(ROOT)} for those that '
+        'docs/reliability.md shows',
+    )
+    parser.add_argument('--here', action='store_true', help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    unknown = set(args.names) - set(CAMPAIGNS)
+    if unknown:
+        parser.error(f'no campaign {", ".join(sorted(unknown))}: see --list')
+    return args
+
+
+def _run(name: str, args: argparse.Namespace) -> dict:
+    """Run a campaign in its process; one that hangs is killed."""
+    campaign = CAMPAIGNS[name]
+    path = args.out / f'{name}.json'
+    path.unlink(missing_ok=True)
+    command = [sys.executable, '-m', 'tests.torture', name, '--here']
+    command += ['--seed', str(args.seed), '--share', str(args.share)]
+    command += ['--out', str(args.out)]
+    if args.case is not None:
+        command += ['--case', str(args.case)]
+    begun = time.monotonic()
+    child = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    try:
+        child.wait(60 * campaign.minutes * 1.5 + 120)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        child.wait()
+    if path.is_file():
+        return json.loads(path.read_text())
+    return {
+        'name': name,
+        'cases': campaign.cases,
+        'done': 0,
+        'broken': [[0, f'the process ended with {child.returncode}']],
+        'seconds': time.monotonic() - begun,
+        'seen': 'nothing',
+    }
+
+
+def _run_here(name: str, args: argparse.Namespace) -> None:
+    campaign = CAMPAIGNS[name]
+    cases = max(1, round(campaign.cases * args.share))
+    if args.case is not None:
+        cases = 1
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Trial(
+            args.seed, cases, Path(folder), campaign.minutes, args.case
+        )
+        seen = attack(name, trial)
+    result = {
+        'name': name,
+        'promise': campaign.promise,
+        'reach': campaign.reach,
+        'cases': cases,
+        'done': trial.done,
+        'broken': trial.broken,
+        'seen': seen,
+        'seed': args.seed,
+        'seconds': round(time.monotonic() - begun, 1),
+        'memory_mb': round(
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        ),
+        'whole': args.share == 1 and args.case is None,
+        'processor': platform.machine(),
+        'python': platform.python_version(),
+        'date': date.today().isoformat(),
+        'commit': _commit(),
+    }
+    path = args.out / f'{name}.json'
+    path.write_text(json.dumps(result, indent=1) + '\n')
+
+
+def _commit() -> str:
+    """Short hash of the code that was attacked; + where it was changed."""
+    text = subprocess.run(
+        ['git', 'describe', '--always', '--dirty=+', '--exclude=*'],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return text.stdout.strip()
+
+
+def _verdict(result: dict) -> str:
+    if result['broken']:
+        return 'BROKEN'
+    return 'kept' if result['done'] == result['cases'] else 'out of time'
+
+
+if __name__ == '__main__':
+    sys.exit(main())

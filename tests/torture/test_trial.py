@@ -1,0 +1,80 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from . import __main__ as program
+from .campaigns import CAMPAIGNS, Campaign
+from .trial import Trial
+
+
+def numbers(trial):
+    return {number: rng.random() for number, rng in trial.each()}
+
+
+def test_a_case_alone_is_what_it_is_in_the_whole():
+    whole = Trial(7, 5, Path(), 1)
+    drawn = numbers(whole)
+    assert (whole.done, list(drawn)) == (5, [0, 1, 2, 3, 4])
+    assert len(set(drawn.values())) == 5
+    assert numbers(Trial(7, 1, Path(), 1, only=3)) == {3: drawn[3]}
+    assert numbers(Trial(8, 1, Path(), 1, only=3)) != {3: drawn[3]}
+
+
+def test_no_case_begins_after_the_time():
+    trial = Trial(0, 5, Path(), minutes=0)
+    assert (numbers(trial), trial.done) == ({}, 0)
+
+
+def test_what_breaks_is_kept_and_the_next_case_runs():
+    trial = Trial(0, 3, Path(), 1)
+    for number, _ in trial.each():
+        with trial.attempt(number):
+            assert number != 1, 'one is too few'
+    assert trial.done == 3
+    [(number, text)] = trial.broken
+    assert number == 1
+    assert text.startswith('AssertionError at test_trial.py:')
+    assert 'one is too few' in text
+    with pytest.raises(KeyboardInterrupt), trial.attempt(4):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ('done', 'broken', 'verdict'),
+    [(4, [], 'kept'), (3, [], 'out of time'), (4, [(2, 'x')], 'BROKEN')],
+)
+def test_the_result_says_what_a_run_gave(
+    done, broken, verdict, tmp_path, monkeypatch, capsys
+):
+    def attack(name, trial):
+        trial.done, trial.broken = done, broken
+        return f'{name} was seen'
+
+    campaign = Campaign('Nothing breaks.', 'all of 8', 8, 1.0)
+    monkeypatch.setitem(CAMPAIGNS, 'fake', campaign)
+    monkeypatch.setattr(program, 'attack', attack)
+
+    def run(name, args):
+        program._run_here(name, args)
+        return json.loads((args.out / f'{name}.json').read_text())
+
+    monkeypatch.setattr(program, '_run', run)
+    monkeypatch.setattr(
+        'sys.argv',
+        ['torture', 'fake', '--share', '0.5', '--out', str(tmp_path)],
+    )
+    assert program.main() == (verdict != 'kept')
+    printed = capsys.readouterr().out
+    assert f'{verdict}' in printed.splitlines()[-1]
+    assert f'{done} of 4 cases' in printed
+    assert 'fake was seen' in printed
+    kept = json.loads((tmp_path / 'fake.json').read_text())
+    assert (kept['cases'], kept['whole']) == (4, False)
+
+
+def test_an_unknown_name_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr('sys.argv', ['torture', 'nothing'])
+    with pytest.raises(SystemExit):
+        program.main()
+    assert 'no campaign nothing: see --list' in capsys.readouterr().err

@@ -1,0 +1,67 @@
+"""What an attack gets, and where it says what it did and what broke."""
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Trial:
+    """One run of a campaign.
+
+    Attributes:
+        seed: Of everything that is random.
+        cases: How many are to run.
+        folder: Empty, for its files.
+        minutes: After these no case begins.
+        only: Number of the one case to run.
+        done: How many ran.
+        broken: Number and description of each case that broke the promise.
+    """
+
+    seed: int
+    cases: int
+    folder: Path
+    minutes: float
+    only: int | None = None
+    done: int = 0
+    broken: list[tuple[int, str]] = field(default_factory=list)
+    _begun: float = field(default_factory=time.monotonic)
+
+    def each(self) -> Iterator[tuple[int, random.Random]]:
+        """Yield the cases while there is time: number and randomness.
+
+        A case has the same randomness in every run, alone too.
+        """
+        numbers = range(self.cases) if self.only is None else [self.only]
+        for number in numbers:
+            if time.monotonic() - self._begun > 60 * self.minutes:
+                return
+            yield number, random.Random(f'{self.seed}/{number}')
+            self.done += 1
+
+    def attempt(self, number: int) -> '_Attempt':
+        """Context of one case: any exception breaks the promise."""
+        return _Attempt(self, number)
+
+
+class _Attempt:
+    def __init__(self, trial: Trial, number: int) -> None:
+        self._trial = trial
+        self._number = number
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, trace) -> bool:
+        if error is None or not isinstance(error, Exception):
+            return False
+        while trace.tb_next is not None:
+            trace = trace.tb_next
+        code = trace.tb_frame.f_code
+        where = f'{Path(code.co_filename).name}:{trace.tb_lineno}'
+        text = f'{kind.__name__} at {where}: {error}'
+        self._trial.broken.append((self._number, text[:400]))
+        return True
