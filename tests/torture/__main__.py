@@ -11,6 +11,7 @@ or a campaign ran out of time.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -111,10 +112,8 @@ def _run(name: str, args: argparse.Namespace) -> dict:
     except subprocess.TimeoutExpired:
         pass
     finally:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         child.wait()
     if path.is_file():
         return json.loads(path.read_text())
