@@ -25,11 +25,10 @@ from datetime import date
 from pathlib import Path
 
 from .campaigns import CAMPAIGNS, attack
+from .table import KEPT, verdict, write_page
 from .trial import Trial
 
 ROOT = Path(__file__).parents[2]
-#: Where results of a whole campaign are kept with the code.
-KEPT = ROOT / 'benchmarks' / 'reliability'
 #: Of the descriptions of what broke, how many are printed.
 SHOWN = 10
 
@@ -37,6 +36,9 @@ SHOWN = 10
 def main() -> int:
     """Run the campaigns that were asked for, and print a table."""
     args = _parsed()
+    if args.page:
+        write_page()
+        return 0
     if args.list:
         for name, campaign in CAMPAIGNS.items():
             print(f'{name:15} {campaign.cases:6} cases  {campaign.promise}')
@@ -57,11 +59,11 @@ def main() -> int:
             print(f'  and {len(result["broken"]) - SHOWN} more')
     for result in results:
         print(
-            f'{result["name"]:15} {_verdict(result):11} {result["done"]:6} of '
+            f'{result["name"]:15} {verdict(result):11} {result["done"]:6} of '
             f'{result["cases"]} cases, {result["seconds"]:.0f} s: '
             f'{result["seen"]}'
         )
-    return int(any(_verdict(result) != 'kept' for result in results))
+    return int(any(verdict(result) != 'kept' for result in results))
 
 
 def _parsed() -> argparse.Namespace:
@@ -72,6 +74,11 @@ def _parsed() -> argparse.Namespace:
     )
     parser.add_argument('names', nargs='*', metavar='NAME', help='of --list')
     parser.add_argument('--list', action='store_true')
+    parser.add_argument(
+        '--page',
+        action='store_true',
+        help='write the table of docs/reliability.md, from the kept results',
+    )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument(
         '--share',
@@ -146,6 +153,7 @@ def _run_here(name: str, args: argparse.Namespace) -> None:
         'done': trial.done,
         'broken': trial.broken,
         'seen': seen,
+        'figures': trial.figures,
         'seed': args.seed,
         'seconds': round(time.monotonic() - begun, 1),
         'memory_mb': round(
@@ -171,12 +179,6 @@ def _commit() -> str:
         check=True,
     )
     return text.stdout.strip()
-
-
-def _verdict(result: dict) -> str:
-    if result['broken']:
-        return 'BROKEN'
-    return 'kept' if result['done'] == result['cases'] else 'out of time'
 
 
 if __name__ == '__main__':

@@ -19,6 +19,7 @@ class Trial:
         only: Number of the one case to run.
         done: How many ran.
         broken: Number and description of each case that broke the promise.
+        figures: What was seen of single promises, by the row's number.
     """
 
     seed: int
@@ -28,6 +29,7 @@ class Trial:
     only: int | None = None
     done: int = 0
     broken: list[tuple[int, str]] = field(default_factory=list)
+    figures: dict[str, str] = field(default_factory=dict)
     _begun: float = field(default_factory=time.monotonic)
 
     def each(self) -> Iterator[tuple[int, random.Random]]:
