@@ -10,14 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmps.inference import GalleryStore, Where
 from mmps.inference.groups import Group
 from mmps.inference.inferencer import Progress
-from mmps.inference.match_text import left_out, span
+from mmps.inference.match_text import left_out, moment, span
+from mmps.inference.origins import parse_time
 
 from .drawing import drawn_person, drawn_query, drawn_scene, shown_scale
 from .examples import Example, Examples
 from .picking import Query
-from .searcher import RERANK, Found, Searcher, files_in, files_uploaded
+from .searcher import RERANK, Found, Searcher, files_uploaded, gallery_in
 
 #: What people can do wrong, or a file; anything else is a fault of ours.
 WRONG = (OSError, RuntimeError, TypeError, ValueError)
@@ -142,6 +144,10 @@ class Actions:
         least: float,
         every: int,
         blur: bool,
+        cameras: str | None = None,
+        after: str | None = None,
+        before: str | None = None,
+        min_score: float | None = None,
         progress: Progress | None = None,
     ) -> Results:
         """Search.
@@ -156,15 +162,21 @@ class Actions:
             least: Matches that are less similar are left out.
             every: Each so many frames of a video.
             blur: Blur everything but the matches.
+            cameras: Of an archive, names between commas.
+            after: Of an archive, a time or an age, see ``parse_time``.
+            before: As ``after``.
+            min_score: Detections with a lower score are left out.
             progress: Shows how far a new gallery has been read.
         """
         try:
+            gallery = self._gallery(where, folder, uploads)
             found = self.searcher.search(
                 _as_typed(query, numbers),
-                self._files(where, folder, uploads),
+                gallery,
                 top=_whole(top, 'matches'),
                 every=_whole(every, 'every'),
                 least=least,
+                where=_conditions(gallery, cameras, after, before, min_score),
                 progress=progress,
             )
         except WRONG as error:
@@ -182,11 +194,11 @@ class Actions:
         )
         return Results(people, scenes, _summary(found, least, guided), False)
 
-    def _files(
+    def _gallery(
         self, where: str, folder: str | None, uploads: Sequence[str] | None
-    ) -> list[str]:
+    ) -> list[str] | GalleryStore:
         if where == FOLDER:
-            return files_in(folder)
+            return gallery_in(folder)
         if where == UPLOADS:
             return files_uploaded(uploads)
         if where == DRAWN:
@@ -194,6 +206,32 @@ class Actions:
         raise ValueError(
             f'the gallery is one of {", ".join(GALLERIES)}, got {where!r}'
         )
+
+
+def _conditions(
+    gallery: list[str] | GalleryStore,
+    cameras: str | None,
+    after: str | None,
+    before: str | None,
+    min_score: float | None,
+) -> Where | None:
+    """What was typed about the people to be looked at; None for nothing."""
+    names = [name.strip() for name in (cameras or '').split(',')]
+    names = [name for name in names if name]
+    times = [
+        parse_time(text.strip()) if text and text.strip() else None
+        for text in (after, before)
+    ]
+    asked = Where(names or None, *times, min_score or None)
+    if asked == Where():
+        return None
+    of_archives = asked != Where(min_score=asked.min_score)
+    if of_archives and not isinstance(gallery, GalleryStore):
+        raise ValueError(
+            'cameras and times are those of an archive: type the path of '
+            'one, or leave these options empty'
+        )
+    return asked
 
 
 def _viewed(
@@ -264,6 +302,8 @@ def _lines(rank: int, group: Group) -> list[str]:
     parts = [
         f'{rank}.  similarity {match.similarity:.2f}',
         f'detection {match.score:.2f}',
+        match.source.camera or '',
+        moment(match.source.time),
         Path(match.source.image).name,
         span(group),
         f'{frames} frames' if frames > 1 else '',
@@ -280,14 +320,25 @@ def _summary(found: Found, least: float, guided: bool) -> str:
 
 
 def _compared(found: Found, least: float, guided: bool) -> str:
-    if not found.num_people:
+    if found.num_images is None:
+        among = f'An archive of {found.num_people} people was searched'
+        if found.missed is not None:
+            among += (
+                ' by its index, which may miss '
+                f'{100 * found.missed:.0f} % of the best matches'
+            )
+    elif not found.num_people:
         return f'Nobody was found in {found.num_images} pictures.'
-    among = (
-        f'{found.num_people} people in {found.num_images} pictures were '
-        'compared'
-    )
+    else:
+        among = (
+            f'{found.num_people} people in {found.num_images} pictures were '
+            'compared'
+        )
     if guided:
         among += f', the {RERANK} best pictures again together with the query'
     if not found.groups:
-        return f'{among}. Nobody is at least {least:.2f} similar.'
+        nobody = 'Nobody that was asked for'
+        if found.num_images is not None:
+            nobody = 'Nobody'
+        return f'{among}. {nobody} is at least {least:.2f} similar.'
     return f'{among}. The most similar first.'

@@ -270,6 +270,10 @@ def _on_search(
         least,
         every,
         blur,
+        cameras,
+        after,
+        before,
+        min_score,
         progress=gr.Progress(),  # noqa: B008, this is how Gradio knows it
     ):
         found = actions.search(
@@ -279,6 +283,8 @@ def _on_search(
             folder,
             uploads,
             **dict(top=top, least=least, every=every, blur=blur),
+            **dict(cameras=cameras, after=after, before=before),
+            min_score=min_score,
             progress=lambda pictures, total: progress.tqdm(
                 pictures,
                 desc='Looking for people, once',
@@ -313,7 +319,7 @@ def _where(actions: Actions) -> tuple:
         elem_id='where',
     )
     folder = gr.Textbox(
-        label='Folder, with those in it; or a video file',
+        label='Folder, with those in it; a video file; or an archive',
         placeholder='/home/me/pictures',
         visible=False,
         elem_id='folder',
@@ -348,7 +354,18 @@ def _how() -> list:
                 25, label='videos: each so many frames', precision=0, minimum=1
             )
             blur = gr.Checkbox(False, label='blur everything but the matches')
-    return [top, least, every, blur]
+        with gr.Row():
+            cameras = gr.Textbox(
+                label='archives: cameras', placeholder='gate, hall'
+            )
+            after = gr.Textbox(
+                label='not older than', placeholder='2026-11-30T12:00 or 2d'
+            )
+            before = gr.Textbox(label='older than', placeholder='12h')
+        min_score = gr.Slider(
+            *(0, 1, 0), step=0.05, label='minimum score of a detection'
+        )
+    return [top, least, every, blur, cameras, after, before, min_score]
 
 
 def _results() -> list:

@@ -11,9 +11,16 @@ import numpy as np
 
 from mmps.datasets.errors import DatasetError
 from mmps.datasets.pictures import SUFFIXES, check_file
-from mmps.inference import GalleryIndex, PersonSearchInferencer, best_groups
+from mmps.inference import (
+    GalleryIndex,
+    GalleryStore,
+    PersonSearchInferencer,
+    Where,
+    best_groups,
+)
 from mmps.inference.groups import GAP, Group
 from mmps.inference.inferencer import Progress
+from mmps.inference.lance_store import LanceStore, is_archive
 from mmps.inference.scenes import (
     VIDEOS,
     as_scene,
@@ -28,6 +35,8 @@ from .picking import Query
 KEPT = 4
 #: Pictures that a query-guided network looks at together with the query.
 RERANK = 20
+#: Matches of an archive that are grouped, for each group that is shown.
+DEEP = 50
 
 
 class Found(NamedTuple):
@@ -37,16 +46,19 @@ class Found(NamedTuple):
         groups: Best first: appearances in videos, and matches in images.
         pictures: (H, W, 3) uint8, blue green red, with the best match of each
             group.
-        num_images: Pictures of the gallery.
+        num_images: Pictures of the gallery; None of an archive.
         num_people: Detections in them.
         left_out: Paths of files that cannot be read.
+        missed: Share of the best matches that the index of an archive may
+            miss; None where everybody was looked at.
     """
 
     groups: list[Group]
     pictures: list[np.ndarray]
-    num_images: int
+    num_images: int | None
     num_people: int
     left_out: tuple[str, ...] = ()
+    missed: float | None = None
 
 
 class Searcher:
@@ -95,21 +107,23 @@ class Searcher:
     def search(
         self,
         query: Query | None,
-        files: Sequence[str],
+        gallery: Sequence[str] | GalleryStore,
         *,
         top: int = 10,
         every: int = 25,
         least: float = -1.0,
+        where: Where | None = None,
         progress: Progress | None = None,
     ) -> Found:
         """Rank the people of a gallery.
 
         Args:
             query: Whom to search for.
-            files: Images and videos, see ``files_of``.
+            gallery: Images and videos, see ``gallery_in``; or an archive.
             top: How many groups.
             every: Each so many frames of a video.
             least: Matches that are less similar are left out.
+            where: People of an archive that are looked at; all for None.
             progress: Shows how far a new gallery has been gone through, see
                 ``PersonSearchInferencer.search``.
 
@@ -123,16 +137,23 @@ class Searcher:
                 'nobody is picked yet: click a person in the picture'
             )
         guided = self.inferencer.query_guided
+        archived = isinstance(gallery, GalleryStore)
         # frames of a video are grouped before the first ones are taken
-        ranked = None if any(map(is_video, files)) else top
+        if archived:
+            ranked = DEEP * top
+        else:
+            ranked = None if any(map(is_video, gallery)) else top
         with self._lock:
-            index = self._index(files, every, progress)
+            index = gallery
+            if not archived:
+                index = self._index(gallery, every, progress)
             matches = self.inferencer.search(
                 query.picture,
                 query.box,
                 index,
                 top=ranked,
                 rerank=RERANK if guided else None,
+                where=where,
             )
             groups = best_groups(
                 [match for match in matches if match.similarity >= least],
@@ -140,11 +161,27 @@ class Searcher:
                 top,
                 self.inferencer.network.match_threshold,
             )
+            if archived:
+                groups, pictures, gone = self._still_there(groups)
+                missed = None if index.exact else 1 - (index.recall or 0)
+                return Found(groups, pictures, None, len(index), gone, missed)
             pictures = self.inferencer.pictures([g.best for g in groups])
         return Found(
             *(groups, pictures, len(index.sources), len(index)),
             left_out=index.broken,
         )
+
+    def _still_there(self, groups: list[Group]) -> tuple:
+        """Groups with their pictures, and the files that are gone."""
+        shown, pictures, gone = [], [], []
+        for group in groups:
+            try:
+                pictures += self.inferencer.pictures([group.best])
+            except (OSError, ValueError):
+                gone.append(group.best.source.image)
+            else:
+                shown.append(group)
+        return shown, pictures, tuple(dict.fromkeys(gone))
 
     def _index(
         self, files: Sequence[str], every: int, progress: Progress | None
@@ -168,16 +205,19 @@ class Searcher:
                 del self._kept[key]
 
 
-def files_in(folder: str | None) -> list[str]:
-    """Images and videos of a folder that somebody typed; or one file.
+def gallery_in(folder: str | None) -> list[str] | GalleryStore:
+    """What somebody typed: a folder with images and videos, one file, or an
+    archive.
 
     Raises:
         FileNotFoundError: No such folder.
         ValueError: Nothing was typed, or the folder holds neither.
+        InputError: An archive that cannot be read.
     """
     if not folder or not folder.strip():
         raise ValueError('type the path of a folder of this computer')
-    return listed(Path(folder.strip()).expanduser())
+    path = Path(folder.strip()).expanduser()
+    return LanceStore(path) if is_archive(path) else listed(path)
 
 
 def files_uploaded(paths: Sequence[str] | None) -> list[str]:

@@ -122,7 +122,7 @@ class LanceStore(GalleryStore):
         path = Path(path)
         path.mkdir(parents=True, exist_ok=True)
         with exclusive(path / 'writing.lock'):
-            if not (path / 'archive.json').exists():
+            if not is_archive(path):
                 _refuse_others(path)
                 database = _lancedb().connect(str(path))
                 # there if a process was killed in between
@@ -629,9 +629,14 @@ def _keys(matches) -> set:
     return {(match.position, match.box) for match in matches}
 
 
+def is_archive(path: str | PathLike) -> bool:
+    """Whether a folder is one that ``create`` has made."""
+    return Path(path, 'archive.json').is_file()
+
+
 def _notes(path: Path) -> dict:
     file = path / 'archive.json'
-    if not file.is_file():
+    if not is_archive(path):
         raise FileNotFoundError(
             f'{path}: is no archive; `mmps archive add` makes one'
         )

@@ -1,6 +1,8 @@
 """A few drawn scenes, and a tiny network that sees people everywhere."""
 
 import gc
+import os
+import shutil
 import warnings
 from dataclasses import replace
 from logging import FileHandler
@@ -16,7 +18,8 @@ from mmps.apis import load_config
 from mmps.demo.actions import Actions
 from mmps.demo.examples import SIZE, draw_examples
 from mmps.demo.searcher import Searcher
-from mmps.inference import PersonSearchInferencer
+from mmps.inference import Origins, PersonSearchInferencer
+from mmps.inference.archive import ArchiveWriter
 from mmps.synthetic.plan import Part
 from tests.distillation.networks import network
 from tests.inference.tiny import TINY
@@ -87,3 +90,18 @@ def clip(examples, tmp_path):
         writer.write(cv2.imread(image))
     writer.release()
     return path
+
+
+@pytest.fixture(scope='session')
+def archive(inferencer, examples, tmp_path_factory):
+    """Scenes of two cameras in an archive; the second ones are later."""
+    pytest.importorskip('lancedb', reason="needs LanceDB: 'mmps[store]'")
+    folder = tmp_path_factory.mktemp('recordings')
+    for number, image in enumerate(examples.gallery[:4]):
+        camera = folder / ('gate', 'hall')[number // 2]
+        camera.mkdir(exist_ok=True)
+        copy = shutil.copy(image, camera / f'{number}.jpg')
+        os.utime(copy, (1.7e9 + 3600 * number,) * 2)
+    store = folder / 'store'
+    ArchiveWriter(store, [folder], Origins()).add(inferencer)
+    return SimpleNamespace(folder=store, begin=1.7e9)

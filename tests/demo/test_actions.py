@@ -1,4 +1,6 @@
+import re
 import threading
+from datetime import datetime
 
 import cv2
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from mmps.demo import actions as said
 from mmps.demo.actions import DRAWN, FOLDER, UPLOADS
 from mmps.demo.drawing import LONGEST, shown_scale
+from mmps.demo.searcher import Found
 
 HOW = dict(top=4, least=-1, every=1, blur=False)
 NONE = (None,) * 4
@@ -227,3 +230,56 @@ def test_two_users_at_once_find_their_own(actions, examples):
     for number, found in enumerate(together):
         expected = [caption for _, caption in alone[number % 2].people]
         assert [caption for _, caption in found.people] == expected
+
+
+def test_conditions_choose_people_of_an_archive(actions, first, archive):
+    def found(**typed):
+        return search(
+            *(actions, first.query, first[2:6], FOLDER),
+            **dict(folder=str(archive.folder), top=50, **typed),
+        )
+
+    def lines(shown):
+        return [caption for _, caption in shown.scenes]
+
+    every = found()
+    assert not every.is_bad
+    assert f'An archive of {len(lines(every))} people' in every.message
+    both = found(cameras=' gate,hall ,')
+    assert lines(both) == lines(every)
+    hall = lines(found(cameras='hall'))
+    assert 0 < len(hall) < len(lines(every))
+    assert all(' · hall · 2023-11-1' in line for line in hall)
+    limit = str(datetime.fromtimestamp(archive.begin + 7200))
+    assert lines(found(after=limit)) == hall  # the later half
+    early = lines(found(before=limit, min_score=0))
+    assert len(early) + len(hall) == len(lines(every))
+    sure = found(min_score=1)
+    assert 'Nobody that was asked for is at least' in sure.message
+    for typed, message in (
+        ({'after': 'yesterday'}, "time 'yesterday'"),
+        ({'after': '1h', 'before': '2h'}, 'nothing is as young as'),
+    ):
+        wrong = found(**typed)
+        assert wrong.is_bad
+        assert message in wrong.message
+
+
+def test_other_galleries_have_no_cameras(actions, first, examples):
+    wrong = search(actions, first.query, first[2:6], cameras='gate')
+    assert wrong.is_bad
+    assert 'are those of an archive' in wrong.message
+    sure = search(actions, first.query, first[2:6], min_score=0.5)
+    assert not sure.is_bad
+    scores = [
+        float(re.search(r'detection (\d\.\d+)', caption)[1])
+        for _, caption in sure.scenes
+    ]
+    assert all(score >= 0.495 for score in scores)
+
+
+def test_an_approximate_search_says_so(actions, monkeypatch):
+    found = Found([], [], None, 1000, (), 0.04)
+    monkeypatch.setattr(actions.searcher, 'search', lambda *a, **k: found)
+    text = search(actions, None).message
+    assert 'by its index, which may miss 4 % of the best matches' in text

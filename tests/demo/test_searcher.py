@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -6,7 +7,8 @@ import pytest
 from PIL import Image
 
 from mmps.demo import searcher as module
-from mmps.demo.searcher import Searcher, files_in, files_uploaded
+from mmps.demo.searcher import Searcher, files_uploaded, gallery_in
+from mmps.inference import Where
 from mmps.inference.scenes import video_scenes
 
 
@@ -146,7 +148,7 @@ def test_a_query_guided_network_reranks(
         *(inferencer, 'search'), lambda *_, **how: asked.append(how) or []
     )
     searcher.search(query, examples.gallery[:1], top=3)
-    assert asked == [dict(top=3, rerank=module.RERANK)]
+    assert asked == [dict(top=3, rerank=module.RERANK, where=None)]
 
 
 def test_somebody_must_be_picked(searcher, examples, query):
@@ -185,8 +187,8 @@ def test_a_folder_is_searched_with_those_in_it(examples, tmp_path):
     shutil.copy(examples.gallery[0], tmp_path / 'a.jpg')
     (tmp_path / 'notes.txt').write_text('no image')
     expected = [str(tmp_path / name) for name in ('a.jpg', 'deep/er/b.jpg')]
-    assert files_in(f' {tmp_path} ') == expected
-    assert files_in(str(tmp_path / 'a.jpg')) == expected[:1]
+    assert gallery_in(f' {tmp_path} ') == expected
+    assert gallery_in(str(tmp_path / 'a.jpg')) == expected[:1]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +202,7 @@ def test_a_folder_is_searched_with_those_in_it(examples, tmp_path):
 )
 def test_a_bad_folder_is_named(folder, error, message, tmp_path):
     with pytest.raises(error, match=message):
-        files_in(folder and folder.format(tmp=tmp_path))
+        gallery_in(folder and folder.format(tmp=tmp_path))
 
 
 def test_uploads_are_images_and_videos(examples, tmp_path):
@@ -261,3 +263,42 @@ def test_a_frame_that_is_too_large_is_not_decoded(
         searcher.query(path, 1.0)
     with pytest.raises(ValueError, match=r'a\.mp4: has more than 100 mill'):
         list(video_scenes(path, lambda number: True))
+
+
+def test_an_archive_is_searched_where_it_is_asked(
+    searcher, inferencer, query, archive
+):
+    gallery = gallery_in(f' {archive.folder} ')
+    for where in (None, Where(cameras=['hall']), Where(min_score=0.4)):
+        found = searcher.search(query, gallery, top=3, where=where)
+        expected = inferencer.search(
+            query.picture, query.box, gallery, top=3, where=where
+        )
+        assert [group.matches for group in found.groups] == [
+            (match,) for match in expected
+        ]
+        assert found.missed is None
+        assert found.num_images is None
+        assert found.num_people == len(gallery)
+    cameras = {group.best.source.camera for group in found.groups}
+    assert cameras <= {'gate', 'hall'}
+    hall = searcher.search(query, gallery, where=Where(cameras=['hall']))
+    assert {group.best.source.camera for group in hall.groups} == {'hall'}
+
+
+def test_what_an_archive_knows_and_the_disk_does_not_is_named(
+    searcher, query, archive
+):
+    gallery = gallery_in(str(archive.folder))
+    every = searcher.search(query, gallery, top=4)
+    gone = Path(every.groups[0].best.source.image)
+    kept = gone.rename(gone.with_suffix('.kept'))
+    try:
+        found = searcher.search(query, gallery, top=4)
+    finally:
+        kept.rename(gone)
+    assert found.left_out == (str(gone),)
+    assert found.groups == [
+        group for group in every.groups if group.best.source.image != str(gone)
+    ]
+    assert len(found.pictures) == len(found.groups)

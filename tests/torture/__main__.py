@@ -15,7 +15,6 @@ import contextlib
 import json
 import os
 import platform
-import resource
 import signal
 import subprocess
 import sys
@@ -112,60 +111,69 @@ def _run(name: str, args: argparse.Namespace) -> dict:
     command += ['--out', str(args.out)]
     if args.case is not None:
         command += ['--case', str(args.case)]
-    begun = time.monotonic()
     child = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    wrong = 'it hung, and was killed'
     try:
-        child.wait(60 * campaign.minutes * 1.5 + 120)
+        code = child.wait(60 * campaign.minutes * 1.5 + 120)
+        wrong = f'its process ended with {code}' if code else None
     except subprocess.TimeoutExpired:
         pass
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
-    if path.is_file():
-        return json.loads(path.read_text())
-    return {
-        'name': name,
-        'cases': campaign.cases,
-        'done': 0,
-        'broken': [[0, f'the process ended with {child.returncode}']],
-        'seconds': time.monotonic() - begun,
-        'seen': 'nothing',
-    }
+    if not path.is_file():
+        raise SystemExit(f'{name}: {wrong or "no result"}, see above')
+    result = json.loads(path.read_text())
+    if wrong:
+        result['broken'].append([result['done'], wrong])
+        _write(path, result)
+    return result
 
 
 def _run_here(name: str, args: argparse.Namespace) -> None:
+    """Run a campaign; what is done so far is always in its file."""
     campaign = CAMPAIGNS[name]
+    path = args.out / f'{name}.json'
     cases = max(1, round(campaign.cases * args.share))
     if args.case is not None:
         cases = 1
-    begun = time.monotonic()
+    whole = args.share == 1 and args.case is None
+    begun, commit = time.monotonic(), _commit()
+
+    def write(seen: str = 'not at its end') -> None:
+        _write(
+            path,
+            {
+                'name': name,
+                'promise': campaign.promise,
+                'reach': campaign.reach,
+                'cases': cases,
+                'done': trial.done,
+                'broken': trial.broken,
+                'seen': seen,
+                'figures': trial.figures,
+                'seed': args.seed,
+                'seconds': round(time.monotonic() - begun, 1),
+                'whole': whole,
+                'processor': platform.machine(),
+                'python': platform.python_version(),
+                'date': date.today().isoformat(),
+                'commit': commit,
+            },
+        )
+
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(
-            args.seed, cases, Path(folder), campaign.minutes, args.case
+            *(args.seed, cases, Path(folder), campaign.minutes, args.case),
+            on_case=write,
         )
+        write()
         seen = attack(name, trial)
-    result = {
-        'name': name,
-        'promise': campaign.promise,
-        'reach': campaign.reach,
-        'cases': cases,
-        'done': trial.done,
-        'broken': trial.broken,
-        'seen': seen,
-        'figures': trial.figures,
-        'seed': args.seed,
-        'seconds': round(time.monotonic() - begun, 1),
-        'memory_mb': round(
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        ),
-        'whole': args.share == 1 and args.case is None,
-        'processor': platform.machine(),
-        'python': platform.python_version(),
-        'date': date.today().isoformat(),
-        'commit': _commit(),
-    }
-    path = args.out / f'{name}.json'
+    write(seen)
+
+
+def _write(path: Path, result: dict) -> None:
     path.write_text(json.dumps(result, indent=1) + '\n')
 
 

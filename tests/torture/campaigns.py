@@ -31,6 +31,13 @@ CAMPAIGNS = {
         len([row for row in ROWS.values() if row.tests]),
         40,
     ),
+    'suite': Campaign(
+        'No test is flaky: the suite passes each time, also beside other '
+        'programs.',
+        '20 of 20 runs without a failure, 5 of them beside a competing load',
+        20,
+        600,
+    ),
 }
 
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ class Trial:
         done: How many ran.
         broken: Number and description of each case that broke the promise.
         figures: What was seen of single promises, by the row's number.
+        on_case: Called behind each case.
     """
 
     seed: int
@@ -30,6 +31,7 @@ class Trial:
     done: int = 0
     broken: list[tuple[int, str]] = field(default_factory=list)
     figures: dict[str, str] = field(default_factory=dict)
+    on_case: Callable[[], None] = lambda: None
     _begun: float = field(default_factory=time.monotonic)
 
     def each(self) -> Iterator[tuple[int, random.Random]]:
@@ -43,6 +45,7 @@ class Trial:
                 return
             yield number, random.Random(f'{self.seed}/{number}')
             self.done += 1
+            self.on_case()
 
     def attempt(self, number: int) -> '_Attempt':
         """Context of one case: any exception breaks the promise."""
