@@ -236,7 +236,7 @@ def test_conditions_choose_people_of_an_archive(actions, first, archive):
     def found(**typed):
         return search(
             *(actions, first.query, first[2:6], FOLDER),
-            **dict(folder=str(archive.folder), top=50, **typed),
+            **dict(folder=str(archive.folder), top=200, **typed),
         )
 
     def lines(shown):
