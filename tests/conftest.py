@@ -1,3 +1,4 @@
+import gc
 import random
 import signal
 
@@ -8,6 +9,15 @@ from mmengine.registry import DefaultScope
 
 import tests.quick_runs  # noqa: F401 - patches mmengine
 from mmps.commands import main
+
+
+def pytest_collection_finish():
+    """Keep a million objects of imports out of each garbage collection.
+
+    mmengine collects for each data set that it makes.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
