@@ -14,7 +14,9 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PYTEST_FLAGS ?=
 TORTURE_FLAGS ?=
-SUITE = OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile $(PYTEST_FLAGS)
+# in the order of tests/conftest.py: what takes longest first
+SUITE = OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile \
+    --no-loadscope-reorder $(PYTEST_FLAGS)
 # torch, oneDNN and OpenBLAS as on a processor without AVX-512
 AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
     OPENBLAS_CORETYPE=Haswell

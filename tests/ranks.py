@@ -1,6 +1,5 @@
 """Run a function on several real gloo processes."""
 
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable
@@ -11,8 +10,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-# Importing mmps takes seconds: one clean process does, ranks are its forks.
-multiprocessing.get_context('forkserver').set_forkserver_preload(['mmps'])
+from tests.preloaded import SERVER
 
 
 def run_ranks(
@@ -49,9 +47,8 @@ def run_mortal_ranks(
     Returns:
         Exit codes by rank; what the function returned, of those that lived.
     """
-    context = multiprocessing.get_context('forkserver')
     processes = [
-        context.Process(
+        SERVER.Process(
             target=_mortal,
             args=(rank, world_size, str(folder), function, args),
         )

@@ -1,6 +1,5 @@
 import importlib
 import importlib.metadata
-import subprocess
 import sys
 import types
 from importlib.machinery import ModuleSpec
@@ -13,6 +12,7 @@ import pytest
 from mmengine.config import Config
 
 from mmps import compat
+from tests.fresh import run_fresh
 
 
 @pytest.fixture
@@ -125,10 +125,4 @@ def test_the_repair_reaches_every_module_that_asks(monkeypatch):
 
 
 def test_import_prints_nothing():
-    done = subprocess.run(
-        [sys.executable, '-c', 'import mmps.compat, mmdet.models'],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[1],
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+    assert run_fresh('import mmps.compat, mmdet.models') == (0, '', '')

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmps.lazy import lazy_names
+from tests.fresh import run_fresh
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ('torch', 'mmengine', 'mmcv', 'mmdet', 'matplotlib', 'scipy')
@@ -21,8 +22,11 @@ def run(program):
     return done.stdout
 
 
-def heavy_modules_of(program):
-    return run(f'{program}\nprint(*sys.modules)').split()
+def fresh(program):
+    """What a program prints that may find torch imported."""
+    code, out, errors = run_fresh(program)
+    assert code == 0, errors
+    return out
 
 
 @pytest.mark.parametrize(
@@ -37,7 +41,8 @@ def heavy_modules_of(program):
     ],
 )
 def test_what_needs_no_network_loads_no_torch(program, allowed):
-    loaded = {name.split('.')[0] for name in heavy_modules_of(program)}
+    modules = run(f'{program}\nprint(*sys.modules)').split()
+    loaded = {name.split('.')[0] for name in modules}
     assert not loaded & set(HEAVY) - set(allowed)
 
 
@@ -54,11 +59,13 @@ def test_what_needs_no_network_loads_no_torch(program, allowed):
 )
 def test_mmdet_finds_the_parts_in_any_order_of_imports(program):
     found = 'print(R.get("OIMHead").__name__, R.get("QEEPS").__name__)'
-    assert run(f'{program}\n{found}').split() == ['OIMHead', 'QEEPS']
+    assert fresh(f'{program}\n{found}').split() == ['OIMHead', 'QEEPS']
 
 
 def test_nothing_is_registered_before_something_is_looked_for():
-    loaded = heavy_modules_of('import mmps\nimport mmdet.registry')
+    program = 'import sys, mmps, mmdet.registry\nprint(*sys.modules)'
+    loaded = fresh(program).split()
+    assert 'mmdet.registry' in loaded
     assert 'mmps.models.oim_head' not in loaded
 
 
@@ -67,7 +74,7 @@ def test_registries_of_others_are_left_alone():
         'from mmengine.registry import Registry\n'
         'print(Registry("other", scope="other")._locations)'
     )
-    assert run(f'import mmps, mmdet.registry\n{other}').strip() == '[]'
+    assert fresh(f'import mmps, mmdet.registry\n{other}').strip() == '[]'
 
 
 def test_every_part_that_registers_itself_is_found():
@@ -79,7 +86,8 @@ def test_every_part_that_registers_itself_is_found():
         if 'register_module(' in path.read_text()
         and 'export' not in path.parts
     ]
-    loaded = heavy_modules_of('import mmps.registered')
+    program = 'import sys, mmps.registered\nprint(*sys.modules)'
+    loaded = fresh(program).split()
     assert len(components) > 30
     assert set(components) <= set(loaded)
 
@@ -93,7 +101,7 @@ def test_checkpoints_are_safe_as_soon_as_mmengine_can_load_them():
     )
     schemes = 'mmps.checkpoints.schemes'
     expected = [schemes, schemes, 'mmps.zoo.scheme']
-    assert run(program).split() == expected
+    assert fresh(program).split() == expected
 
 
 def test_names_are_listed_before_they_are_imported():

@@ -24,6 +24,7 @@ def test_without_gradio_it_says_how_to_install_it(monkeypatch, capsys):
     assert 'Traceback' not in said
 
 
+@pytest.mark.slow
 def test_it_starts_and_leaves_nothing_behind(tiny, tmp_path):
     pytest.importorskip('gradio')
     command = ('demo/app.py', '--device', 'cpu')

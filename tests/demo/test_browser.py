@@ -13,7 +13,7 @@ from mmps.synthetic.walk import write_walk
 from .pages import served
 
 # Gradio runs in threads of this process, and its warnings are not ours
-pytestmark = pytest.mark.filterwarnings('ignore')
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings('ignore')]
 
 BROWSER = next(filter(None, map(shutil.which, ('chromium', 'chrome'))), None)
 FLAGS = (

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmdet.registry import MODELS
-from mmengine.config import Config
 from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
 
@@ -28,12 +27,6 @@ class StudentWrapper(nn.Module):
     def __init__(self, module):
         super().__init__()
         self.module = module
-
-
-@pytest.fixture(autouse=True)
-def _configs_are_not_laid_out(monkeypatch):
-    """yapf, which a runner asks for its config as text, takes seconds."""
-    monkeypatch.setattr(Config, 'pretty_text', '')
 
 
 def student_config(distiller):

@@ -4,7 +4,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmdet.registry import HOOKS
-from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from mmps.distillation import read_table
@@ -28,12 +27,6 @@ class TableWatch(Hook):
         loss = runner.model.roi_head.oim_head.loss_oim
         self.tables.append(loss.table.clone())
         self.heads.append(int(loss.queue_head))
-
-
-@pytest.fixture(autouse=True)
-def _configs_are_not_laid_out(monkeypatch):
-    """yapf, which a runner asks for its config as text, takes seconds."""
-    monkeypatch.setattr(Config, 'pretty_text', '')
 
 
 def ema(buffers):

@@ -1,4 +1,3 @@
-import multiprocessing
 import os
 import signal
 import time
@@ -8,6 +7,7 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 from mmps.engine.data_workers import protect_workers, rest_of_epoch
+from tests.preloaded import SERVER
 
 from .toy import ToyData
 from .toy_ranks import session, start_toy
@@ -17,7 +17,6 @@ BUSY = {
     'train_dataloader.persistent_workers': True,
     'train_dataloader.dataset.seconds': 60.0,
 }
-FORKSERVER = multiprocessing.get_context('forkserver')
 
 
 def gone(number, seconds):
@@ -40,15 +39,16 @@ def started(work_dir, **changes):
     return process
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('end', ['killed', 'signalled twice'])
 def test_busy_workers_end_with_their_process(end, tmp_path):
     process = started(tmp_path / 'work', **BUSY)
     if end == 'killed':
         process.kill()
     else:
-        for _ in range(2):
-            os.kill(process.pid, signal.SIGTERM)
-            time.sleep(2.1)  # else the two are one
+        os.kill(process.pid, signal.SIGTERM)
+        time.sleep(2.1)  # else the two are one
+        os.kill(process.pid, signal.SIGTERM)
     process.join(5)
     code = signal.SIGKILL if end == 'killed' else signal.SIGTERM
     assert process.exitcode == -code
@@ -73,7 +73,7 @@ def fail_with_workers(persistent):
 
 @pytest.mark.parametrize('persistent', [False, True])
 def test_workers_of_a_process_that_fails_do_not_keep_it(persistent):
-    process = FORKSERVER.Process(target=fail_with_workers, args=(persistent,))
+    process = SERVER.Process(target=fail_with_workers, args=(persistent,))
     process.start()
     process.join(60)
     process.kill()

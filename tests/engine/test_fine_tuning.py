@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from mmdet.registry import HOOKS
-from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -36,12 +35,6 @@ class StartHook(Hook):
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         self.state = copy.deepcopy(dict(model.state_dict()))
-
-
-@pytest.fixture(autouse=True)
-def _configs_are_not_laid_out(monkeypatch):
-    """yapf, which a runner asks for its config as text, takes seconds."""
-    monkeypatch.setattr(Config, 'pretty_text', '')
 
 
 def options(names, queue_size=5, **changes):
@@ -84,10 +77,8 @@ def log_of(folder, path):
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     """A run on the people a, b and c."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Config, 'pretty_text', '')
-        folder = tmp_path_factory.mktemp('trained')
-        toy.train(folder, **options('abc', **{'train_cfg.max_epochs': 2}))
+    folder = tmp_path_factory.mktemp('trained')
+    toy.train(folder, **options('abc', **{'train_cfg.max_epochs': 2}))
     state = load(folder / 'epoch_2.pth')['state_dict']
     assert all(state[LOSS + key].any() for key in ('table', 'queue'))
     return folder / 'epoch_2.pth'

@@ -24,6 +24,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 import mmps.engine  # noqa: F401 - registers
+import tests.quick_runs  # noqa: F401 - in its processes, too
 from mmps.seeding import seed_all
 
 #: Options of a run by the number of its data workers.
@@ -66,7 +67,8 @@ class ToyData(torch.utils.data.Dataset):
         return self.size
 
     def __getitem__(self, index: int) -> dict:
-        time.sleep(self.seconds)
+        if self.seconds:
+            time.sleep(self.seconds)
         seed_all(self.seed, self._epoch.value, index)
         noise = np.random.normal(size=4)  # noqa: NPY002
         sample = DetDataSample(metainfo={'img_path': f'img/{index}.jpg'})

@@ -1,7 +1,6 @@
 """Run the toy on several gloo processes, as torchrun would."""
 
 import json
-import multiprocessing
 import os
 import signal
 import socket
@@ -10,18 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmps.engine import Interrupted, launched
+from tests.preloaded import SERVER
 
 from . import toy
-
-# One clean process imports everything once and is then forked: a process
-# that has run a backward pass must not be forked, and imports take seconds.
-_SERVER = multiprocessing.get_context('forkserver')
-_SERVER.set_forkserver_preload([__name__])
 
 
 def start_toy(work_dir: Path, **changes):
     """Start a run in a process and a session of its own, to be killed."""
-    process = _SERVER.Process(target=_alone, args=(work_dir, changes))
+    process = SERVER.Process(target=_alone, args=(work_dir, changes))
     process.start()
     return process
 
@@ -51,7 +46,7 @@ def run_toy_ranks(
         port = free.getsockname()[1]
     logs = [work_dir.parent / f'{work_dir.name}.{r}.txt' for r in range(count)]
     processes = [
-        _SERVER.Process(
+        SERVER.Process(
             target=_rank,
             args=(rank, count, port, logs[rank], work_dir, changes),
         )

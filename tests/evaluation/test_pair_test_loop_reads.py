@@ -32,6 +32,7 @@ def decoded(monkeypatch):
     return names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('threads', [0, 2])
 @pytest.mark.parametrize('guided', [False, True], ids=['plain', 'gated'])
 def test_an_image_is_decoded_once_for_a_block_of_queries(
