@@ -23,7 +23,22 @@ class Campaign:
     minutes: float
 
 
-CAMPAIGNS: dict[str, Campaign] = {}
+CAMPAIGNS: dict[str, Campaign] = {
+    'checkpoints': Campaign(
+        'A damaged checkpoint, weights file or lookup table is refused with a '
+        'CheckpointError, or read value for value.',
+        '0 of 6,000 accepted and wrong, 0 other errors',
+        6000,
+        15.0,
+    ),
+    'dumps': Campaign(
+        'A damaged feature dump, gallery index or file of pair findings is '
+        'refused with a ValueError that names it, or read value for value.',
+        '0 of 2,500 accepted and wrong, 0 other errors',
+        2500,
+        10.0,
+    ),
+}
 
 
 def attack(name: str, trial: Trial) -> str:
