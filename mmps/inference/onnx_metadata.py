@@ -14,6 +14,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from mmps.errors import InputError
 
+from .onnx_file import SEAL
+
 #: Key in ``metadata_props``.
 KEY = 'mmps'
 FORMAT, VERSION = 'mmps network', 1
@@ -198,11 +200,16 @@ class Metadata:
         two_heads = self.layout == 'split' and self.second is not None
         return (*parts, REID) if two_heads else parts
 
-    def to_json(self) -> str:
-        """Text that ``parse`` reads."""
-        return json.dumps(
-            {'format': FORMAT, 'version': VERSION, **asdict(self)}
-        )
+    def to_json(self, sealed: bool = False) -> str:
+        """Text that ``parse`` reads.
+
+        Args:
+            sealed: Whether a file must have a seal (``onnx_file.sealed``).
+        """
+        kind = {'format': FORMAT, 'version': VERSION}
+        if sealed:
+            kind['sealed'] = True
+        return json.dumps({**kind, **asdict(self)})
 
 
 def parse(notes: Mapping[str, str], file: object) -> Metadata:
@@ -235,6 +242,8 @@ def parse(notes: Mapping[str, str], file: object) -> Metadata:
             'version',
             f'is {version!r}; this mmps reads version {VERSION}',
         )
+    if content.pop('sealed', False) and SEAL not in notes:
+        raise _wrong(file, 'sealed', 'is true, and the file has no seal')
     found = _read(content, Metadata, '', file)
     for name, problem in _problems(found):
         raise _wrong(file, name, problem)

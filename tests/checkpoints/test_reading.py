@@ -13,7 +13,7 @@ import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 
 from mmps.checkpoints import CheckpointError, load_checkpoint_file
-from mmps.checkpoints.reading import has_checksum
+from mmps.checkpoints.reading import has_checksum, read_meta
 
 
 def weights(size=6):
@@ -207,6 +207,18 @@ def test_a_compressed_archive_is_refused(tmp_path):
         archive.writestr('x/data.pkl', bytes(10**6))
     with pytest.raises(CheckpointError, match=r'data\.pkl is compressed'):
         load_checkpoint_file(tmp_path / 'x.pth')
+
+
+def test_meta_of_a_compressed_archive_is_not_looked_for(tmp_path):
+    path = save(tmp_path / 'x.pth', dict(meta=dict(epoch=3)))
+    assert read_meta(path) == dict(epoch=3)
+    with zipfile.ZipFile(path) as archive:
+        entries = {e.filename: archive.read(e) for e in archive.infolist()}
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    assert torch.load(path)['meta'] == dict(epoch=3)
+    assert read_meta(path) == {}
 
 
 def overlapping(archive):

@@ -23,6 +23,14 @@ def test_what_is_written_is_read(known):
     assert parse({KEY: known.to_json(), 'other': 'x'}, 'a.onnx') == known
 
 
+def test_a_file_that_lost_its_seal_is_refused():
+    notes = {KEY: metadata().to_json(sealed=True), 'sha256': 'any'}
+    assert parse(notes, 'a.onnx') == metadata()
+    del notes['sha256']
+    with pytest.raises(InputError, match='metadata sealed is true, and the'):
+        parse(notes, 'a.onnx')
+
+
 def test_a_network_with_two_heads_has_three_files():
     assert metadata().parts == ('scene', 'people')
     assert metadata(second=SECOND).parts == ('scene', 'people', 'reid')
