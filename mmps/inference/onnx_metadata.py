@@ -23,6 +23,8 @@ FORMAT, VERSION = 'mmps network', 1
 PARTS = {'split': ('scene', 'people'), 'single': ('single',)}
 #: File of the second head of a network that detects first (SeqNet).
 REID = 'reid'
+#: Characters of the JSON.
+LONGEST = 100_000
 #: Of everything that is counted.
 LARGEST = 1_000_000
 
@@ -228,6 +230,13 @@ def parse(notes: Mapping[str, str], file: object) -> Metadata:
             file,
             f'was not written by mmps export: it has no metadata {KEY!r}',
             'Give an exported network: a folder, scene.onnx or single.onnx',
+        )
+    if len(notes[KEY]) > LONGEST:
+        raise _wrong(
+            file,
+            KEY,
+            f'has {len(notes[KEY]):,} characters, expected {LONGEST:,} or '
+            'fewer',
         )
     try:
         content = json.loads(notes[KEY])

@@ -17,8 +17,8 @@ from mmps.checkpoints import CheckpointError, fetch
 from .damage import quiet
 from .trial import Trial
 
-#: Of a download that is given up, and of one that waits for another.
-_TIMEOUT, _LONGEST = 0.6, 20.0
+#: Seconds after which one that stalls is given up, and of any download.
+_TIMEOUT, _LONGEST = 0.6, 60.0
 
 
 def attack(trial: Trial) -> str:
@@ -84,7 +84,6 @@ class _Case:
         found = fetch(
             f'{self.server.url}/{path or self.name}',
             folder=self.cache,
-            timeout=_TIMEOUT,
             pause=0.001,
             **options,
         )
@@ -202,13 +201,13 @@ def _redirected(case: _Case) -> None:
 def _drips(case: _Case) -> None:
     """Bytes come, but too slowly to ever be done with."""
     case.server.plan = [dict(drip=0.05)] * 40
-    case.refused(tries=1)
+    case.refused(tries=1, timeout=_TIMEOUT)
 
 
 def _silent(case: _Case) -> None:
     """The server takes the connection and says nothing any more."""
     case.server.plan = [dict(until=case.cuts()[0], wait=True)] * 40
-    case.refused(tries=1)
+    case.refused(tries=1, timeout=_TIMEOUT)
 
 
 def _endless(case: _Case) -> None:
