@@ -14,6 +14,11 @@ from mmps.plain_model import plain_model
 
 #: Numbers that mmengine writes into a config by name.
 _NUMBERS = {'inf': math.inf, 'nan': math.nan}
+#: What is raised on text that mmengine has not written, or on no text.
+_NO_CONFIG = (
+    *(AttributeError, KeyError, SyntaxError, TypeError, ValueError),
+    *(MemoryError, RecursionError),
+)
 _SHOWN = 3  # differences that a message names
 
 
@@ -124,7 +129,7 @@ def read_config_text(text: str, source: str) -> dict:
             line.targets[0].id: _value(line.value)
             for line in ast.parse(text).body
         }
-    except (AttributeError, KeyError, SyntaxError, ValueError) as error:
+    except _NO_CONFIG as error:
         raise CheckpointError(
             source,
             f'the config in its meta cannot be read: {error}',

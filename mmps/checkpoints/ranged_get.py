@@ -110,6 +110,10 @@ def _pull(
         ) from error
     except (OSError, http.client.HTTPException) as error:
         raise _Interrupted(str(error), validator) from error
+    except ValueError as error:  # the address was looked at before
+        raise CheckpointError(
+            url, f'the server redirects to what is no address: {error}'
+        ) from error
     with reply:
         _refuse_web_page(url, reply)
         validator = reply.headers.get('ETag', '')

@@ -9,7 +9,8 @@ Integrity comes first, because the restricted reader accepts some corrupted
 files: a zip archive (what torch writes since 1.6) carries checksums of its
 own; any other file (``.safetensors``, older ``.pth``) must have its SHA-256 in
 its name, ``name-<8 or more hex digits>.pth``, or in a file ``<file>.sha256``
-beside it as ``sha256sum`` writes it.
+beside it as ``sha256sum`` writes it. Where that file is there, it counts for
+archives too.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ from .tensors import check_finite, check_tensors
 
 _HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,64})\.\w+$')
 _BYTEARRAY = (b'cbuiltins\nbytearray\n', b'c__builtin__\nbytearray\n')
+_FOLDER = 0x10  # attribute of an entry
 _LOAD_LOCK = threading.Lock()  # torch's list of safe names is process-wide
 
 
@@ -91,6 +93,8 @@ def check_integrity(path: Path, sha256: str | None = None) -> None:
     try:
         if _is_zip(path):
             _check_zip(path)
+            if beside := _hash_beside(path):
+                check_sha256(path, beside)
             return
         sha256 = sha256 or hash_in_name(path.name) or _hash_beside(path)
         if sha256 is None:
@@ -140,24 +144,41 @@ def _is_zip(path: Path) -> bool:
 
 
 def _check_zip(path: Path) -> None:
+    """Compare checksums, which torch does not, of all that torch reads."""
     with zipfile.ZipFile(path) as archive:
-        packed = [
-            entry.filename
-            for entry in archive.infolist()
-            if entry.compress_type != zipfile.ZIP_STORED
-            or entry.compress_size != entry.file_size
-        ]
-        if packed:  # torch never compresses; a bomb would
-            raise CheckpointError(
-                path, f'{packed[0]} is compressed: not written by torch'
-            )
-        if sum(e.file_size for e in archive.infolist()) > path.stat().st_size:
-            raise CheckpointError(
-                path, 'its entries overlap: not written by torch'
-            )
+        entries = archive.infolist()
+        problem = _not_of_torch(entries, path.stat().st_size)
+        if problem:
+            raise CheckpointError(path, f'{problem}: not written by torch')
         damaged = archive.testzip()
     if damaged is not None:
         raise _corrupt(path, f'wrong checksum of {damaged}')
+
+
+def _not_of_torch(entries: list[zipfile.ZipInfo], size: int) -> str:
+    """What torch never writes, and might read as something else; '' if none.
+
+    Args:
+        entries: Of an archive.
+        size: Bytes of the file.
+    """
+    # torch reads what begins otherwise as a file of torch before 1.6
+    if min((entry.header_offset for entry in entries), default=1):
+        return 'does not begin with its archive'
+    if len({entry.filename for entry in entries}) < len(entries):
+        return 'has two entries of one name'
+    for entry in entries:
+        # of a folder torch reads nothing, and leaves memory as it was
+        if entry.is_dir() or entry.external_attr & _FOLDER:
+            return f'{entry.filename} is a folder'
+        if (
+            entry.compress_type != zipfile.ZIP_STORED
+            or entry.compress_size != entry.file_size
+        ):  # a bomb would be
+            return f'{entry.filename} is compressed'
+    if sum(entry.file_size for entry in entries) > size:
+        return 'its entries overlap'
+    return ''
 
 
 def _read_torch(path: Path, map_location) -> dict:
@@ -179,12 +200,19 @@ def _read_torch(path: Path, map_location) -> dict:
 
 
 def read_meta(path: Path) -> dict:
-    """What an intact file of this machine says of itself, without weights.
+    """What a file of this machine says of itself, without weights.
+
+    Its checksums are not compared: that would take as long as to read it.
 
     Returns:
         Its ``meta``; {} if it has none or cannot be read.
     """
     try:
+        if not _is_zip(path):
+            return {}
+        with zipfile.ZipFile(path) as archive:
+            if _not_of_torch(archive.infolist(), path.stat().st_size):
+                return {}
         _refuse_bytearrays(path)
         with _LOAD_LOCK, torch.serialization.safe_globals(SAFE_GLOBALS):
             content = torch.load(
@@ -245,7 +273,7 @@ def _hash_beside(path: Path) -> str | None:
     beside = path.with_name(f'{path.name}.sha256')
     if not beside.is_file():
         return None
-    words = beside.read_text().split()
+    words = beside.read_text(errors='replace').split()
     if not words or not re.fullmatch('[0-9a-f]{64}', words[0]):
         raise CheckpointError(beside, 'does not start with a SHA-256')
     return words[0]

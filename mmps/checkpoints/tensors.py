@@ -22,6 +22,8 @@ _DTYPES = (
 )
 #: Numbers that are looked at together; bounds memory.
 _BLOCK = 1 << 20
+#: As NumPy has it; work on a tensor grows with their square.
+_MAX_DIMENSIONS = 64
 #: How many times the bytes of a storage may be used by tensors.
 _MAX_SHARED = 32
 
@@ -39,7 +41,8 @@ def check_tensors(checkpoint: dict, path: str | Path, size: int) -> None:
 
     Raises:
         CheckpointError: A tensor is sparse, quantised, on the meta device, of
-            a type that no network here has, or larger than its storage.
+            a type or number of dimensions that no network here has, or larger
+            than its storage.
     """
     storages: dict[int, int] = {}
     shown: dict[int, int] = {}
@@ -116,6 +119,8 @@ def _not_plain(tensor: Tensor) -> str:
         return 'is on the meta device: the file does not hold its values'
     if tensor.dtype not in _DTYPES:
         return f'is of type {tensor.dtype}, which is not read'
+    if tensor.dim() > _MAX_DIMENSIONS:
+        return f'has {tensor.dim():,} dimensions'
     if not is_backed(tensor):
         return (
             f'has shape {list(tensor.shape)}, and the file holds only '

@@ -20,7 +20,7 @@ T = TypeVar('T')
 #: What NumPy, zipfile and those who make a result of arrays raise on nonsense.
 _DAMAGE = (
     *(AttributeError, EOFError, LookupError, OSError, TypeError, ValueError),
-    *(ArithmeticError, MemoryError, NotImplementedError, RecursionError),
+    *(ArithmeticError, MemoryError, RuntimeError),
     *(SyntaxError, struct.error, tokenize.TokenError),
     *(zipfile.BadZipFile, zlib.error),
 )

@@ -12,6 +12,7 @@ import torch
 
 from mmps.atomic_files import open_atomically
 from mmps.inference.network import Network
+from mmps.inference.onnx_file import sealed
 from mmps.inference.onnx_metadata import KEY, Metadata
 
 from .describe import metadata_of
@@ -103,9 +104,9 @@ def _quiet() -> Iterator[None]:
 
 
 def save(model: onnx.ModelProto, metadata: Metadata, path: Path) -> None:
-    """Write a graph with its metadata, whole or not at all."""
+    """Write a graph with its metadata and a seal, whole or not at all."""
     del model.metadata_props[:]
-    model.metadata_props.add(key=KEY, value=metadata.to_json())
+    model.metadata_props.add(key=KEY, value=metadata.to_json(sealed=True))
     onnx.checker.check_model(model)
     with open_atomically(path) as file:
-        file.write(model.SerializeToString())
+        file.write(sealed(model.SerializeToString()))

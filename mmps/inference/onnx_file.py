@@ -6,11 +6,15 @@ lies in another file (external data), which could be any file of this
 computer. Both are found by a walk through the fields of the message; no
 weight is copied, and neither onnx nor protobuf is needed.
 
+A message says nothing of damage, least of all in its weights. So the last
+field of a file of mmps is a seal: a note with the SHA-256 of all before it.
+
 Source: the message types of ``onnx.proto``, and the wire format of protocol
 buffers: a field is a key (number << 3 | kind), then a varint (kind 0), 8
 bytes (1), a length and so many bytes (2), or 4 bytes (5).
 """
 
+import hashlib
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
@@ -34,6 +38,8 @@ _INSIDE = {
 }
 _METADATA = 14  # of a model: metadata_props
 _EXTERNAL, _LOCATION = 13, 14  # of a tensor: external_data, data_location
+#: Key of the note that is the seal.
+SEAL = 'sha256'
 #: Messages inside messages; a graph in a graph counts three.
 _DEEPEST = 40
 
@@ -59,6 +65,8 @@ class _Damaged(Exception):
 def read_onnx(path: str | PathLike) -> OnnxFile:
     """Read an ONNX file whose tensors are all inside.
 
+    A file without a seal, as other programs write them, is read too.
+
     Raises:
         InputError: There is none, it is damaged, or a tensor lies elsewhere.
     """
@@ -71,6 +79,8 @@ def read_onnx(path: str | PathLike) -> OnnxFile:
     try:
         tensor = _external_tensor(view, 'model', 0)
         notes = dict(_notes(view))
+        if SEAL in notes and not _is_sealed(view):
+            raise _Damaged
     except (_Damaged, UnicodeDecodeError) as error:
         raise InputError(
             path,
@@ -85,6 +95,27 @@ def read_onnx(path: str | PathLike) -> OnnxFile:
             'Export the network again: mmps export writes one file',
         )
     return OnnxFile(path, content, notes)
+
+
+def sealed(content: bytes) -> bytes:
+    """The bytes of an ONNX file with their seal behind them."""
+    return content + _seal(content)
+
+
+def _seal(content: bytes | memoryview) -> bytes:
+    """A field of ``metadata_props``; its lengths are below 128."""
+    digest = hashlib.sha256(content).hexdigest()
+    entry = _text_field(1, SEAL.encode()) + _text_field(2, digest.encode())
+    return _text_field(_METADATA, entry)
+
+
+def _text_field(number: int, text: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(text)]) + text
+
+
+def _is_sealed(content: memoryview) -> bool:
+    end = max(0, len(content) - len(_seal(b'')))
+    return content[end:] == _seal(content[:end])
 
 
 def _external_tensor(data: memoryview, kind: str, depth: int) -> bool:

@@ -14,6 +14,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from mmps.errors import InputError
 
+from .onnx_file import SEAL
+
 #: Key in ``metadata_props``.
 KEY = 'mmps'
 FORMAT, VERSION = 'mmps network', 1
@@ -21,6 +23,8 @@ FORMAT, VERSION = 'mmps network', 1
 PARTS = {'split': ('scene', 'people'), 'single': ('single',)}
 #: File of the second head of a network that detects first (SeqNet).
 REID = 'reid'
+#: Characters of the JSON.
+LONGEST = 100_000
 #: Of everything that is counted.
 LARGEST = 1_000_000
 
@@ -198,11 +202,16 @@ class Metadata:
         two_heads = self.layout == 'split' and self.second is not None
         return (*parts, REID) if two_heads else parts
 
-    def to_json(self) -> str:
-        """Text that ``parse`` reads."""
-        return json.dumps(
-            {'format': FORMAT, 'version': VERSION, **asdict(self)}
-        )
+    def to_json(self, sealed: bool = False) -> str:
+        """Text that ``parse`` reads.
+
+        Args:
+            sealed: Whether a file must have a seal (``onnx_file.sealed``).
+        """
+        kind = {'format': FORMAT, 'version': VERSION}
+        if sealed:
+            kind['sealed'] = True
+        return json.dumps({**kind, **asdict(self)})
 
 
 def parse(notes: Mapping[str, str], file: object) -> Metadata:
@@ -222,6 +231,13 @@ def parse(notes: Mapping[str, str], file: object) -> Metadata:
             f'was not written by mmps export: it has no metadata {KEY!r}',
             'Give an exported network: a folder, scene.onnx or single.onnx',
         )
+    if len(notes[KEY]) > LONGEST:
+        raise _wrong(
+            file,
+            KEY,
+            f'has {len(notes[KEY]):,} characters, expected {LONGEST:,} or '
+            'fewer',
+        )
     try:
         content = json.loads(notes[KEY])
     except (ValueError, RecursionError) as error:
@@ -235,6 +251,8 @@ def parse(notes: Mapping[str, str], file: object) -> Metadata:
             'version',
             f'is {version!r}; this mmps reads version {VERSION}',
         )
+    if content.pop('sealed', False) and SEAL not in notes:
+        raise _wrong(file, 'sealed', 'is true, and the file has no seal')
     found = _read(content, Metadata, '', file)
     for name, problem in _problems(found):
         raise _wrong(file, name, problem)

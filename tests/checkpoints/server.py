@@ -17,6 +17,7 @@ def serve(files, **behaviour):
         ranges: Whether Range is understood; 'from 0' to send all instead.
         bodies: What the first answers send instead of the file.
         kind: Content-Type.
+        target: Where /redirect leads, instead of to the first file.
         drip: Seconds before each byte of the body.
         endless: Repeat the body until the other side has enough.
         etag: ETag, or a list of those of the first answers.
@@ -50,7 +51,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path == '/redirect':
             self.send_response(302)
-            self.send_header('Location', '/' + next(iter(server.files)))
+            target = behaviour.get('target', '/' + next(iter(server.files)))
+            self.send_header('Location', target)
             self.end_headers()
             return
         body = behaviour.get('bodies') or server.files.get(self.path[1:])

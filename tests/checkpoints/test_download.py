@@ -226,6 +226,16 @@ def test_a_web_page_is_not_a_checkpoint(get, tmp_path):
     assert kept(tmp_path) == []
 
 
+@pytest.mark.parametrize('target', ['http://[x', 'file:///etc/passwd'])
+def test_a_redirect_to_no_web_address_is_refused(target, get, tmp_path):
+    with (
+        serve({NAME: DATA}, target=target) as server,
+        pytest.raises(CheckpointError, match=r'/redirect: the server '),
+    ):
+        get(f'{server.url}/redirect')
+    assert kept(tmp_path) == []
+
+
 def test_redirects_are_followed(get):
     with serve({NAME: DATA}) as server:
         path = get(f'{server.url}/redirect', sha256=HASH)

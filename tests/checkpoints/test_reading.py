@@ -1,3 +1,4 @@
+import copy
 import hashlib
 import io
 import pickle
@@ -12,7 +13,7 @@ import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 
 from mmps.checkpoints import CheckpointError, load_checkpoint_file
-from mmps.checkpoints.reading import has_checksum
+from mmps.checkpoints.reading import has_checksum, read_meta
 
 
 def weights(size=6):
@@ -208,13 +209,53 @@ def test_a_compressed_archive_is_refused(tmp_path):
         load_checkpoint_file(tmp_path / 'x.pth')
 
 
-def test_entries_that_overlap_are_refused(tmp_path):
-    path = save(tmp_path / 'x.pth', weights(99))
+def test_meta_of_a_compressed_archive_is_not_looked_for(tmp_path):
+    path = save(tmp_path / 'x.pth', dict(meta=dict(epoch=3)))
+    assert read_meta(path) == dict(epoch=3)
+    with zipfile.ZipFile(path) as archive:
+        entries = {e.filename: archive.read(e) for e in archive.infolist()}
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    assert torch.load(path)['meta'] == dict(epoch=3)
+    assert read_meta(path) == {}
+
+
+def overlapping(archive):
+    large = max(archive.filelist, key=lambda entry: entry.file_size)
+    for number in range(50):  # listed again, stored once
+        again = copy.copy(large)
+        again.filename = f'{large.filename}{number}'
+        archive.filelist.append(again)
+
+
+def twice(archive):
+    archive.filelist.append(archive.filelist[-1])
+
+
+def as_a_folder(archive):
+    archive.getinfo('archive/data/0').external_attr |= 0x10
+
+
+@pytest.mark.parametrize(
+    ('change', 'problem'),
+    [
+        (overlapping, 'its entries overlap'),
+        (twice, 'has two entries of one name'),
+        (as_a_folder, 'archive/data/0 is a folder'),
+    ],
+)
+def test_an_archive_that_torch_does_not_write_is_refused(
+    change, problem, tmp_path
+):
+    path = tmp_path / 'x.pth'
+    buffer = io.BytesIO()
+    torch.save(weights(99), buffer)
+    path.write_bytes(buffer.getvalue())
     with zipfile.ZipFile(path, 'a') as archive:
-        large = max(archive.infolist(), key=lambda entry: entry.file_size)
-        archive.filelist += [large] * 50  # listed again, stored once
+        change(archive)
         archive._didModify = True
-    with pytest.raises(CheckpointError, match='its entries overlap'):
+    with pytest.raises(CheckpointError, match=f'{problem}: not written by'):
         load_checkpoint_file(path)
 
 
@@ -314,6 +355,37 @@ def test_an_archive_at_its_end_does_not_vouch_for_safetensors(tmp_path):
     assert zipfile.is_zipfile(path)
     with pytest.raises(CheckpointError, match='sha256sum'):
         load_checkpoint_file(path)
+
+
+@pytest.mark.parametrize('zipped', [False, True])
+def test_an_archive_at_its_end_does_not_vouch_for_a_file(zipped, tmp_path):
+    content = io.BytesIO()
+    torch.save(weights(), content, _use_new_zipfile_serialization=zipped)
+    first = bytearray(content.getvalue())
+    first[first.index(torch.tensor(2.0).numpy().tobytes())] ^= 1
+    path = save(tmp_path / 'x.pth', weights())
+    path.write_bytes(first + path.read_bytes())
+    assert zipfile.ZipFile(path).testzip() is None
+    with pytest.raises(CheckpointError, match='does not begin with its'):
+        load_checkpoint_file(path)
+
+
+def test_a_hash_beside_counts_for_an_archive_too(tmp_path):
+    path = vouch(save(tmp_path / 'x.pth', weights()))
+    assert list(load_checkpoint_file(path)) == ['a', 'b']
+    save(path, weights(2))
+    with pytest.raises(CheckpointError, match='SHA-256 is'):
+        load_checkpoint_file(path)
+
+
+def test_a_hash_beside_that_is_no_text_is_named(tmp_path):
+    path = save(tmp_path / 'x.pth', weights())
+    path.with_name('x.pth.sha256').write_bytes(b'\xff\xfe')
+    with pytest.raises(CheckpointError, match='start with a SHA-256'):
+        load_checkpoint_file(path)
+    path.write_bytes(b'no archive')
+    with pytest.raises(CheckpointError, match='start with a SHA-256'):
+        has_checksum(path)
 
 
 def test_metadata_of_safetensors_is_kept(tmp_path):

@@ -33,6 +33,7 @@ OTHERS = {
     'quantised': (quantised, 'type torch.quint8'),
     'sparse': (lambda: torch.eye(3).to_sparse(), 'not dense'),
     'nested': (nested, 'not dense'),
+    'dimensions': (lambda: torch.zeros([1] * 65), 'has 65 dimensions'),
     'meta': (lambda: torch.zeros(4, device='meta'), 'meta device'),
 }
 

@@ -88,6 +88,15 @@ def test_entries_that_overlap_are_refused(tmp_path):
         read(path)
 
 
+def test_an_entry_that_calls_itself_encrypted_is_refused(tmp_path):
+    path = written(tmp_path, saved(np.zeros(9)))
+    content = bytearray(path.read_bytes())
+    content[content.index(b'PK\x01\x02') + 8] |= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'not a readable .*encrypted'):
+        read(path)
+
+
 def test_text_nested_without_end_is_refused(tmp_path):
     path = written(tmp_path, saved(np.zeros(1)), np.array('[' * 10**5))
     with pytest.raises(ValueError, match='recursion'):

@@ -25,7 +25,7 @@ from mmps.evaluation import read_dump
 from mmps.export import export_network, with_measured
 from mmps.inference import GalleryIndex, PersonSearchInferencer
 from mmps.inference.network import Network
-from mmps.inference.onnx_file import read_onnx
+from mmps.inference.onnx_file import read_onnx, sealed
 from mmps.inference.onnx_metadata import KEY, parse
 from mmps.inference.onnx_network import OnnxNetwork
 from mmps.inference.scenes import as_scene
@@ -160,6 +160,12 @@ def test_one_graph_embeds_whom_it_detects(single, files):
         network.embed(item)
 
 
+def save(model, path):
+    """Write a model that was changed, with a seal of its new bytes."""
+    del model.metadata_props[1:]
+    path.write_bytes(sealed(model.SerializeToString()))
+
+
 def with_metadata(source, folder, change):
     """A copy whose metadata are changed."""
     folder.mkdir()
@@ -168,7 +174,7 @@ def with_metadata(source, folder, change):
         content = json.loads(model.metadata_props[0].value)
         change(content)
         model.metadata_props[0].value = json.dumps(content)
-        onnx.save(model, folder / path.name)
+        save(model, folder / path.name)
     return folder
 
 
@@ -300,7 +306,7 @@ def test_a_graph_of_another_shape_is_refused(two_files, tmp_path):
         shutil.copy(path, folder)
     model = onnx.load(folder / 'people.onnx')
     model.graph.output.pop()
-    onnx.save(model, folder / 'people.onnx')
+    save(model, folder / 'people.onnx')
     OnnxNetwork(two_files.path)
     # two outputs are those of a first head, and this network has no second
     with pytest.raises(InputError, match=r"expected .*'embeddings'"):
@@ -308,9 +314,19 @@ def test_a_graph_of_another_shape_is_refused(two_files, tmp_path):
     text = model.metadata_props[0].value
     empty = onnx.helper.make_model(onnx.helper.make_graph([], 'g', [], [], []))
     empty.metadata_props.add(key=KEY, value=text)
-    onnx.save(empty, folder / 'people.onnx')
+    save(empty, folder / 'people.onnx')
     with pytest.raises(InputError, match=r'people\.onnx: '):
         OnnxNetwork(folder)
+
+
+def test_weights_that_were_changed_are_refused(two_files, tmp_path):
+    for path in two_files.path.glob('*.onnx'):
+        shutil.copy(path, tmp_path)
+    content = bytearray((tmp_path / 'people.onnx').read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / 'people.onnx').write_bytes(content)
+    with pytest.raises(InputError, match=r'people\.onnx: is no ONNX file, or'):
+        OnnxNetwork(tmp_path)
 
 
 def test_options_that_do_not_fit_are_refused(two_files, oim):

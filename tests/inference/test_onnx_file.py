@@ -1,10 +1,12 @@
 """Files of strangers: notes are read, weights elsewhere are refused."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
 from mmps.errors import InputError
-from mmps.inference.onnx_file import read_onnx
+from mmps.inference.onnx_file import read_onnx, sealed
 
 onnx = pytest.importorskip('onnx')
 helper, FLOAT = onnx.helper, onnx.TensorProto.FLOAT
@@ -124,6 +126,49 @@ def test_graphs_in_graphs_end(depth, is_fine, tmp_path):
     else:
         with pytest.raises(InputError, match='is no ONNX file'):
             read_onnx(path)
+
+
+class TestSeal:
+    """The last field of a file: the SHA-256 of what is before it."""
+
+    @pytest.fixture
+    def whole(self, tmp_path):
+        path = saved(tmp_path / 'a.onnx', **PLACES['weight'](None))
+        return path.read_bytes()
+
+    def test_it_is_a_note_like_others(self, whole):
+        digest = hashlib.sha256(whole).hexdigest()
+        model = onnx.load_from_string(whole)
+        model.metadata_props.add(key='sha256', value=digest)
+        assert onnx.load_from_string(sealed(whole)) == model
+        assert sealed(whole) == model.SerializeToString()
+
+    def test_any_change_of_a_byte_is_damage(self, whole, tmp_path):
+        path, content = tmp_path / 'a.onnx', sealed(whole)
+        path.write_bytes(content)
+        assert read_onnx(path).notes['name'] == 'Müller'
+        unsealed = 0
+        for place in range(len(content)):
+            damaged = bytearray(content)
+            damaged[place] ^= 4
+            path.write_bytes(damaged)
+            try:
+                assert 'sha256' not in read_onnx(path).notes
+                unsealed += 1
+            except InputError as error:
+                assert 'it is damaged' in str(error)  # noqa: PT017
+        # the seal itself: its key, lengths and the number of its field
+        assert unsealed < 12
+
+    def test_nothing_follows_it(self, whole, tmp_path):
+        path = tmp_path / 'a.onnx'
+        for content in (
+            sealed(whole) + field(14, b''),
+            sealed(whole)[: len(whole)] + field(14, field(1, b'sha256')),
+        ):
+            path.write_bytes(content)
+            with pytest.raises(InputError, match='it is damaged'):
+                read_onnx(path)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from mmps.errors import InputError
-from mmps.inference.onnx_metadata import KEY, parse
+from mmps.inference.onnx_metadata import KEY, Anchors, parse
 from tests.inference.onnx_examples import SECOND, metadata
 
 
@@ -21,6 +21,21 @@ from tests.inference.onnx_examples import SECOND, metadata
 )
 def test_what_is_written_is_read(known):
     assert parse({KEY: known.to_json(), 'other': 'x'}, 'a.onnx') == known
+
+
+def test_a_file_that_lost_its_seal_is_refused():
+    notes = {KEY: metadata().to_json(sealed=True), 'sha256': 'any'}
+    assert parse(notes, 'a.onnx') == metadata()
+    del notes['sha256']
+    with pytest.raises(InputError, match='metadata sealed is true, and the'):
+        parse(notes, 'a.onnx')
+
+
+def test_notes_without_end_are_not_read():
+    base = ((0.0, 0.0, 1.0, 1.0),) * 5000
+    long = metadata(anchors=Anchors(base, (16, 16))).to_json()
+    with pytest.raises(InputError, match=r'mmps has 1\d\d,\d{3} characters'):
+        parse({KEY: long}, 'a.onnx')
 
 
 def test_a_network_with_two_heads_has_three_files():

@@ -38,6 +38,50 @@ CAMPAIGNS = {
         20,
         600,
     ),
+    'checkpoints': Campaign(
+        'A damaged checkpoint, weights file or lookup table is refused with a '
+        'CheckpointError, or read value for value.',
+        '0 of 6,000 accepted and wrong, 0 other errors',
+        6000,
+        15.0,
+    ),
+    'dumps': Campaign(
+        'A damaged feature dump, gallery index or file of pair findings is '
+        'refused with a ValueError that names it, or read value for value.',
+        '0 of 2,500 accepted and wrong, 0 other errors',
+        2500,
+        10.0,
+    ),
+    'onnx_files': Campaign(
+        'A damaged file of an exported network is refused with an InputError '
+        'that names it, or read value for value.',
+        '0 of 1,500 accepted and wrong, 0 other errors; without the seal of '
+        'mmps export, 0 other errors',
+        1500,
+        10.0,
+    ),
+    'packed': Campaign(
+        'No archive writes a file when it is read as a checkpoint, a table, a '
+        'dump or an index, and none takes more than 200 MB or a second.',
+        '0 files written in 1,000 archives',
+        1000,
+        10.0,
+    ),
+    'hostile': Campaign(
+        'Nothing in a file of a stranger is run, and none takes more than a '
+        'second: checkpoints, also over http, with their config text, '
+        'safetensors, dumps, indexes, exported networks, metafiles, archives.',
+        '0 executions in 2,400 files',
+        2400,
+        15.0,
+    ),
+    'downloads': Campaign(
+        'A download gives the right file or a clear error, goes on where it '
+        'was cut, and never leaves a wrong file in the cache.',
+        '0 wrong files in 440 downloads',
+        440,
+        15.0,
+    ),
 }
 
 
