@@ -34,9 +34,11 @@ def nms(
     """Return the indices of the kept boxes, highest score first.
 
     Equal scores count in input order. Boxes without area have IoU 0 with
-    each other, so they are kept. Same arithmetic as the CPU kernel of mmcv
-    2.1, in float32 (float64 for float64 boxes). On a GPU the kernel of
-    torchvision or of compiled mmcv runs in its place (``choice.py``).
+    each other, so they are kept. So are boxes whose area is NaN or, in
+    float32, infinite: they suppress nobody. Same arithmetic as the CPU
+    kernel of mmcv 2.1, in float32 (float64 for float64 boxes). On a GPU the
+    kernel of torchvision or of compiled mmcv runs in its place
+    (``choice.py``).
 
     Args:
         boxes: (N, 4) x1 y1 x2 y2, any unit.

@@ -82,6 +82,25 @@ CAMPAIGNS = {
         440,
         15.0,
     ),
+    'operators': Campaign(
+        'NMS and RoIAlign are what their rules say, on any input.',
+        'identical indices; values and gradients to 1e-6',
+        10_000,
+        15,
+    ),
+    'export_parity': Campaign(
+        'An exported network finds what the network finds, in pictures of '
+        'any size.',
+        'embeddings to 1e-4, the same ranking',
+        50,
+        30,
+    ),
+    'soak': Campaign(
+        'Reading training data, searching, indexes and archives leak nothing.',
+        'memory grows by less than 1 %, no open files or threads more',
+        5000,
+        30,
+    ),
 }
 
 
