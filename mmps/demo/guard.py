@@ -46,6 +46,11 @@ class Guard:
                 'this page answers to itself, no other site',
             )
             return
+        if fetches(scope['path']):
+            await _refuse(
+                scope, receive, send, 403, 'this page fetches nothing'
+            )
+            return
         if scope['type'] == 'websocket' or scope['method'] in ('GET', 'HEAD'):
             await self.app(scope, receive, _without_cors(send))
             return
@@ -105,6 +110,11 @@ def is_foreign(headers: dict[bytes, bytes], scope: dict) -> bool:
     return not followed or scope.get('method') != 'GET'
 
 
+def fetches(path: str) -> bool:
+    """Whether Gradio would answer with what it fetches from elsewhere."""
+    return '/proxy=' in path or '/file=http' in path.lower()
+
+
 def _stored() -> int:
     """Bytes in the folder of uploads."""
     total = 0
@@ -151,9 +161,7 @@ async def _refuse(scope, receive, send, status: int, reason: str) -> None:
             ],
         }
     )
-    await send(
-        {'type': 'http.response.body', 'body': body, 'more_body': True}
-    )
+    await send({'type': 'http.response.body', 'body': body, 'more_body': True})
     try:
         await asyncio.wait_for(_take(receive), PATIENCE)
     except TimeoutError:

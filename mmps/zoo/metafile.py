@@ -68,8 +68,9 @@ def record(path: Path, name: str, updates: Mapping) -> None:
         ZooError: There is no such file or entry.
     """
     content = read_metafile(path)
-    for model in content.get('Models', []):
-        if model['Name'] == name:
+    models = content.get('Models')
+    for model in models if isinstance(models, list) else ():
+        if isinstance(model, dict) and model.get('Name') == name:
             break
     else:
         raise ZooError(

@@ -100,6 +100,10 @@ def test_an_entry_that_is_not_there_is_not_made(tmp_path):
     with pytest.raises(ZooError, match=r'has no entry y.*Add one'):
         record(path, 'y', {'Log': 'y.json'})
     assert path.read_text() == before
+    for content in ('Models: 3\n', 'Models: [3, {Config: x}]\n'):
+        path.write_text(content)
+        with pytest.raises(ZooError, match=r'has no entry y'):
+            record(path, 'y', {'Log': 'y.json'})
     missing = tmp_path / 'metafile.yml'
     with pytest.raises(ZooError, match=r'metafile\.yml: cannot be re'):
         record(missing, 'x', {})
