@@ -6,6 +6,7 @@ where they come from (``Origin``, ``Sec-Fetch-Site``); programs such as
 """
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 
@@ -162,10 +163,8 @@ async def _refuse(scope, receive, send, status: int, reason: str) -> None:
         }
     )
     await send({'type': 'http.response.body', 'body': body, 'more_body': True})
-    try:
+    with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(_take(receive), PATIENCE)
-    except TimeoutError:
-        pass
     await send({'type': 'http.response.body'})
 
 

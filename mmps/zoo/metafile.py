@@ -19,9 +19,16 @@ _DETECTION = ('AP', 'recall')
 
 def dumps(content: Mapping) -> str:
     """The one way in which a metafile is written."""
-    return yaml.safe_dump(
-        content, sort_keys=False, allow_unicode=True, width=79
+    return yaml.dump(
+        content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=79
     )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a value again where it stands again: aliases are not read."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
 
 
 def file_record(file: ReleasedFile, key: str) -> dict:

@@ -311,9 +311,7 @@ def _broken_yaml(text: str, rng: random.Random) -> bytes:
     way = rng.random()
     if way < 0.6:
         tree = broken_tree(yaml.safe_load(text), rng)
-        return yaml.safe_dump(tree, allow_unicode=True).encode(
-            'utf-8', 'surrogatepass'
-        )
+        return dumps(tree).encode('utf-8', 'surrogatepass')
     if way < 0.75:
         return broken_words(text, rng)
     if way < 0.9:

@@ -117,3 +117,10 @@ def test_there_is_one_way_to_write_a_metafile():
     assert text.startswith('b: é\na:\n- ')
     assert max(map(len, text.splitlines())) < 85
     assert dumps(yaml.safe_load(text)) == text
+
+
+def test_what_stands_twice_is_written_twice(tmp_path):
+    shared = [{'Dataset': 'x', 'Metrics': {'AP': 1.5}}]
+    keys = {'Results': shared, 'Paper Results': shared}
+    found = write_zoo(tmp_path, entry('x', **keys)).find('x')
+    assert found.results == found.paper == {'x': {'AP': 1.5}}
