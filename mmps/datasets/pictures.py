@@ -31,7 +31,8 @@ def picture_size(path: str | PathLike) -> tuple[int, int]:
     """Width and height of a picture as stored, from the header of its file.
 
     Raises:
-        DatasetError: It cannot be read, or gives more than ``LARGEST`` pixels.
+        DatasetError: It cannot be read, is animated, or has more than
+            ``LARGEST`` pixels.
     """
     try:
         size = _header(path)
@@ -54,7 +55,7 @@ def check_file(path: str | PathLike) -> None:
 
     Raises:
         DatasetError: Its header is none of ``KINDS``, or damaged; or by it
-            the picture is too large, too small or too narrow.
+            the picture is animated, too large, too small or too narrow.
     """
     try:
         size = _header(path)
@@ -121,4 +122,11 @@ def opened(path: str | PathLike) -> Iterator[Image.Image]:
 
 def _header(path: str | PathLike) -> tuple[int, int]:
     with opened(path) as image:
+        # of a damaged one OpenCV shows whatever lay in memory
+        if image.format in ('PNG', 'WEBP') and image.is_animated:
+            raise DatasetError(
+                path,
+                f'is an animation of {image.n_frames} frames',
+                'save a frame of it as a picture of its own, or a video',
+            )
         return image.size

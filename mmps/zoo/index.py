@@ -27,6 +27,8 @@ from mmps.checkpoints.errors import CheckpointError
 from .errors import ZooError
 
 _INDEX = 'model-index.yml'
+#: Lists and mappings in each other, of a metafile: it has about seven.
+_DEEPEST = 30
 _SHA256 = re.compile('[0-9a-f]{64}')
 #: Key of the metadata: similarity from which on the network calls two people
 #: the same, see ``mmps.evaluation.match_threshold``.
@@ -186,8 +188,6 @@ def read_metafile(path: Path) -> dict:
     """
     try:
         content = yaml.load(path.read_text('utf-8'), Loader=_Loader)
-    except RecursionError as error:
-        raise ZooError(path, 'is nested too deep to be read') from error
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ZooError(path, f'cannot be read: {error}') from error
     if not isinstance(content, dict):
@@ -198,19 +198,27 @@ def read_metafile(path: Path) -> dict:
 class _Loader(yaml.SafeLoader):
     """A loader of plain values, in time and memory that the text explains.
 
-    A few lines of aliases of aliases stand for more than any memory holds.
+    A few lines of aliases of aliases stand for more than any memory holds,
+    and the time for a level of nesting grows with the levels.
     """
 
+    _depth = 0
+
     def compose_node(self, parent, index):
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+        event = self.peek_event()
+        problem = ''
+        if isinstance(event, yaml.AliasEvent):
+            problem = f'*{event.anchor} is an alias; write out what it means'
+        elif self._depth > _DEEPEST:
+            problem = 'is nested too deep to be read'
+        if problem:
             raise yaml.composer.ComposerError(
-                None,
-                None,
-                f'*{event.anchor} is an alias; write out what it stands for',
-                event.start_mark,
+                None, None, problem, event.start_mark
             )
-        return super().compose_node(parent, index)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 def _entry(model: dict, path: Path) -> Entry:

@@ -55,7 +55,7 @@ def attack(trial: Trial) -> str:
     truth = {name: _named(_decoded(data)) for name, data in known.items()}
     seen: Counter = Counter()
     slowest = largest = 0.0
-    with Child(readers.look) as look, Child(readers.gather) as gather:
+    with Child(readers.look) as look:
         for group in batches(trial.each(), GROUP):
             cases, states = {}, {}
             for number, rng in group:
@@ -83,9 +83,8 @@ def attack(trial: Trial) -> str:
                         assert what == truth[case.like], f'{path.name}: {what}'
                     _check_costs(views)
             with trial.attempt(group[-1][0]):
-                (answer,) = gather([([str(path) for path in states],)])
-                assert not answer.problem, answer.problem
-                _check_group(answer.result, states)
+                # none of them ended a process; LanceDB survives no fork
+                _check_group(readers.gather(list(states)), states)
                 seen['groups'] += 1
             for path in cases:
                 path.unlink()
@@ -174,7 +173,7 @@ class Readers:
         )
         return {name: _view(read, path) for name, read in readers.items()}
 
-    def gather(self, paths: Sequence[str]) -> dict[str, set[str]]:
+    def gather(self, paths: Sequence[Path]) -> dict[str, set[str]]:
         """Which files a gallery, an archive and a data set leave out."""
         shutil.rmtree(self.folder, ignore_errors=True)
         pictures = self.folder / 'images'
