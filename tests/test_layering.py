@@ -35,7 +35,7 @@ MAY_IMPORT = {  # part -> other parts of mmps that it may name
     'inference': {'checkpoints', 'evaluation', 'datasets', 'zoo', 'configs'},
     # reads networks as inference does, and knows what their parts compute
     'export': {'evaluation', 'inference', 'models', 'ops'},
-    'visualization': {'evaluation', 'inference'},
+    'visualization': {'datasets', 'evaluation', 'inference'},
     'report': {'evaluation', 'visualization'},
     'demo': {'datasets', 'inference', 'synthetic', 'visualization'},
     'experiments': {
@@ -69,7 +69,7 @@ NO_TORCH = [
         f'inference/onnx_{name}.py'
         for name in ('metadata', 'network', 'session')
     ),
-    *(f'datasets/{name}.py' for name in ('clipping', 'pictures')),
+    *(f'datasets/{name}.py' for name in ('clipping', 'decoding', 'pictures')),
     *(f'inference/{name}.py' for name in ('gallery_store', 'where')),
     *(f'inference/{name}.py' for name in ('lance_store', 'origins')),
     *(f'inference/{name}.py' for name in ('file_records', 'qdrant_store')),

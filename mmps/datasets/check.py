@@ -5,7 +5,6 @@ with those that its writer left in ``synthetic.json``. Own data have nothing
 to compare with; for them counts tell what can be trained and measured.
 """
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from .coco_person import read_coco_person
 from .cuhk_sysu import read_boxes, read_cuhk_sysu
 from .cuhk_sysu_protocols import PROTOCOL_FILES
 from .errors import DatasetError
+from .json_files import read_json
 from .matfile import CELL, STRUCT, iter_mat, read_mat
 from .person_search_dataset import list_images
 from .prw import (
@@ -176,10 +176,13 @@ def expected_counts(root: Path, layout: str) -> tuple[str, dict[str, int]]:
     if not marker.is_file():
         source = 'published' if PUBLISHED[layout] else 'none'
         return source, PUBLISHED[layout]
+    content = read_json(marker)
     try:
-        counts = json.loads(marker.read_text('utf-8'))['counts']
+        counts = content['counts']
         counts = {str(name): int(number) for name, number in counts.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        *(ArithmeticError, AttributeError, KeyError, TypeError, ValueError),
+    ) as error:
         raise DatasetError(
             marker, f"has no 'counts' that can be read ({error!r})"
         ) from error
@@ -270,9 +273,12 @@ def people_of(half: SplitRecords) -> set[str]:
 def check_presence(image: dict) -> str | None:
     """Return what is wrong with the file of an image, without opening it."""
     path = Path(image['img_path'])
-    if not path.is_file():
-        return f'{path}: no such image'
-    return None if path.stat().st_size else f'{path}: is empty'
+    try:
+        if not path.is_file():
+            return f'{path}: no such image'
+        return None if path.stat().st_size else f'{path}: is empty'
+    except OSError as error:  # such as a name that is too long
+        return f'{path}: {error.strerror}'
 
 
 def check_image(image: dict) -> str | None:
@@ -332,7 +338,7 @@ def compare_identities(root: Path, halves: dict) -> Iterator[str]:
         try:
             listed = read_mat(root / f'ID_{split}.mat', variable)
             listed = {str(int(value)) for value in np.ravel(listed)}
-        except (DatasetError, ValueError) as error:
+        except (ArithmeticError, TypeError, ValueError) as error:
             yield f'{error} (not needed, it only lists the identities)'
             continue
         seen = people_of(halves[split])

@@ -6,7 +6,6 @@ Symbols used in this file:
 The format is described, with a complete example, in docs/datasets.md.
 """
 
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from mmdet.registry import DATASETS
 from mmps.structures import Gallery, Protocol
 
 from .errors import DatasetError
+from .json_files import read_json
 from .person_search_dataset import PersonSearchDataset
 from .records import (
     ImageRecord,
@@ -28,7 +28,7 @@ from .records import (
     check_unique,
     corners,
     gallery_of,
-    is_before_image,
+    is_nowhere,
     locate,
     names_nobody,
 )
@@ -116,10 +116,7 @@ class _File:
 
     def __init__(self, path: Path):
         self.path = path
-        try:
-            self.content = json.loads(path.read_text('utf-8'))
-        except (OSError, ValueError, RecursionError) as error:
-            raise DatasetError(path, f'cannot be read: {error}') from error
+        self.content = read_json(path)
         if not isinstance(self.content, dict):
             raise DatasetError(path, 'is no JSON object')
         self.images = self.rows('images', id=int, file_name=str)
@@ -167,7 +164,7 @@ def _problem(row: dict) -> str | None:
         return f'bbox {box} is not four finite numbers x y w h'
     if min(box[2:]) <= 0:
         return f'bbox {box} (x y w h) has no area'
-    if is_before_image(box):
+    if is_nowhere(box):
         return f'bbox {box} (x y w h) lies outside its image'
     if row.get('iscrowd'):
         return 'iscrowd is not supported: give each person an own box'

@@ -14,7 +14,7 @@ from mmps.structures import Gallery, Protocol
 
 from .errors import DatasetError
 from .matfile import STRUCT, first, iter_mat, text_of
-from .records import corners, is_before_image
+from .records import FARTHEST, corners, is_nowhere
 
 GALLERY_SIZES = (50, 100, 500, 1000, 2000, 4000)
 #: Protocol -> (file below annotation/test, variable in it).
@@ -83,7 +83,7 @@ def read_protocol(file, variable, index, queries, owner) -> Protocol:
                 'take the file from the archive anew, or give the query its '
                 'box [x y w h]',
             )
-        if min(box[2:]) <= 0 or is_before_image(box):
+        if min(box[2:]) <= 0 or is_nowhere(box):
             raise DatasetError(
                 file,
                 f'query {number} ({identity}) has the box {box} (x y w h), '
@@ -121,6 +121,13 @@ def _read_gallery(file, number, identity, entries, index, owner) -> Gallery:
     here = [i for i, value in enumerate(located) if value.size]
     boxes = [read_box(file, names[i], located[i]) for i in here]
     for i, box in zip(here, boxes, strict=True):
+        if min(box[2:]) < 0:
+            raise DatasetError(
+                file,
+                f'the gallery of query {number} has the box {box} (x y w h), '
+                f'whose sides are negative, in {names[i]}',
+                'correct the annotation',
+            )
         owner.setdefault((names[i], box), identity)
     return Gallery(images, images[here], corners(boxes))
 
@@ -150,4 +157,8 @@ def read_box(file, image: str, value) -> Box | None:
     box = tuple(value.ravel().tolist())
     if not all(map(isfinite, box)):
         raise DatasetError(file, f'a box in {image} is not finite: {box}')
+    if max(map(abs, box), default=0) > FARTHEST:
+        raise DatasetError(
+            file, f'a box in {image} reaches beyond any picture: {box}'
+        )
     return box or None

@@ -15,12 +15,12 @@ from typing import ClassVar
 import torch
 from mmdet.datasets import BaseDetDataset
 from mmengine.logging import print_log
-from PIL import Image  # which mmcv needs
 
 from mmps.seeding import seed_all
 from mmps.structures import UNLABELED
 
 from .errors import DatasetError
+from .pictures import picture_size
 from .records import ImageRecord, SplitRecords, check_split, who_needs
 
 
@@ -186,16 +186,9 @@ class PersonSearchDataset(BaseDetDataset):
         """Width and height of an image as stored, from the head of its file.
 
         Raises:
-            DatasetError: The file cannot be read.
+            DatasetError: The file cannot be read, or is too large.
         """
-        path = self.get_data_info(idx)['img_path']
-        try:
-            with Image.open(path) as image:
-                return image.size
-        except (OSError, ValueError, SyntaxError) as error:
-            raise DatasetError(
-                path, f'its size cannot be read: {error}'
-            ) from error
+        return picture_size(self.get_data_info(idx)['img_path'])
 
     def __getitem__(self, idx: int) -> dict:
         if not self.test_mode:

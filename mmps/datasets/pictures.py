@@ -4,6 +4,8 @@ Nothing is decoded.
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 
 from PIL import Image
@@ -11,6 +13,9 @@ from PIL import Image
 from .errors import DatasetError
 
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+#: Kinds of these, whatever a file is called, by the names of Pillow. Of others
+#: the size that is checked need not be the one that OpenCV decodes.
+KINDS = ('BMP', 'JPEG', 'PNG', 'TIFF', 'WEBP')
 #: Pixels. Decoding and scaling take about 6 bytes each.
 LARGEST = 100_000_000
 _TOO_LARGE = (
@@ -26,7 +31,8 @@ def picture_size(path: str | PathLike) -> tuple[int, int]:
     """Width and height of a picture as stored, from the header of its file.
 
     Raises:
-        DatasetError: It cannot be read, or gives more than ``LARGEST`` pixels.
+        DatasetError: It cannot be read, is animated, or has more than
+            ``LARGEST`` pixels.
     """
     try:
         size = _header(path)
@@ -43,19 +49,27 @@ def picture_size(path: str | PathLike) -> tuple[int, int]:
 
 
 def check_file(path: str | PathLike) -> None:
-    """Refuse an image file by the size that its header gives.
+    """Refuse an image file by its header.
 
-    A file without a header that can be read is left to whoever decodes it.
+    A file that cannot be opened is left to whoever decodes it.
 
     Raises:
-        DatasetError: It is too large, too small or too narrow.
+        DatasetError: Its header is none of ``KINDS``, or damaged; or by it
+            the picture is animated, too large, too small or too narrow.
     """
     try:
         size = _header(path)
     except DatasetError:
         raise
-    except Exception:  # as above
-        return
+    except Exception as error:  # as above
+        if isinstance(error, OSError) and error.errno is not None:
+            return
+        raise DatasetError(
+            path,
+            'is no image that can be read (it has no header of a picture of '
+            f'the kinds {", ".join(KINDS)}, or a damaged one)',
+            'save it anew as JPEG or PNG',
+        ) from error
     check_size(*size, path)
 
 
@@ -88,12 +102,31 @@ def check_largest(width: int, height: int, name: str | PathLike) -> None:
         raise DatasetError(name, f'{reason}: {width} x {height}', hint)
 
 
-def _header(path: str | PathLike) -> tuple[int, int]:
+@contextmanager
+def opened(path: str | PathLike) -> Iterator[Image.Image]:
+    """Context of a picture file of ``KINDS``, whose header alone is read.
+
+    Raises:
+        DatasetError: It gives far more than ``LARGEST`` pixels.
+        Exception: Many types, of a file that is missing or no such picture.
+    """
     with warnings.catch_warnings():
-        # Pillow warns of large pictures; LARGEST decides here
-        warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+        # Pillow warns of large pictures, and without their name of odd ones
+        warnings.simplefilter('ignore')
         try:
-            with Image.open(path) as image:
-                return image.size
+            with Image.open(path, formats=KINDS) as image:
+                yield image
         except Image.DecompressionBombError as error:
             raise DatasetError(path, *_TOO_LARGE) from error
+
+
+def _header(path: str | PathLike) -> tuple[int, int]:
+    with opened(path) as image:
+        # of a damaged one OpenCV shows whatever lay in memory
+        if image.format in ('PNG', 'WEBP') and image.is_animated:
+            raise DatasetError(
+                path,
+                f'is an animation of {image.n_frames} frames',
+                'save a frame of it as a picture of its own, or a video',
+            )
+        return image.size

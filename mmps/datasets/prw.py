@@ -30,7 +30,7 @@ from .records import (
     check_unique,
     corners,
     gallery_of,
-    is_before_image,
+    is_nowhere,
     locate,
 )
 
@@ -132,7 +132,7 @@ def read_frame(root: Path, name: str) -> ImageRecord:
         if (
             not np.isfinite(row).all()
             or row[3:].min() <= 0
-            or is_before_image(row[1:])
+            or is_nowhere(row[1:])
         ):
             raise DatasetError(
                 file,
@@ -190,7 +190,7 @@ def read_probes(file: Path) -> list[Probe]:
         if (
             not np.isfinite([identity, x, y, w, h]).all()
             or min(w, h) <= 0
-            or is_before_image((x, y, w, h))
+            or is_nowhere((x, y, w, h))
         ):
             raise DatasetError(
                 file,

@@ -150,10 +150,25 @@ def who_needs(
     return f'needed for {", ".join(parts)}' if parts else ''
 
 
-def is_before_image(xywh: Sequence[float]) -> bool:
-    """Whether a box x y w h ends where every image begins, or earlier."""
+#: Pixels: no picture that is read reaches so far.
+FARTHEST = 1_000_000
+
+
+def is_nowhere(xywh: Sequence[float]) -> bool:
+    """Whether no image shows anything of a box x y w h.
+
+    It ends where every image begins or earlier, lies where none reaches, or
+    is so far away that nothing is left of its sides.
+    """
     x, y, width, height = xywh
-    return x + width <= 0 or y + height <= 0
+    ends = x + width, y + height
+    return (
+        min(ends) <= 0
+        or max(x, y, *ends) > FARTHEST
+        or min(x, y) < -FARTHEST
+        or ends[0] <= x
+        or ends[1] <= y
+    )
 
 
 #: Name of a folder -> how `mmps synthetic` makes it, of the configs' data.

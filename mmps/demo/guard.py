@@ -47,6 +47,11 @@ class Guard:
                 'this page answers to itself, no other site',
             )
             return
+        if fetches(scope['path']):
+            await _refuse(
+                scope, receive, send, 403, 'this page fetches nothing'
+            )
+            return
         if scope['type'] == 'websocket' or scope['method'] in ('GET', 'HEAD'):
             await self.app(scope, receive, _without_cors(send))
             return
@@ -104,6 +109,11 @@ def is_foreign(headers: dict[bytes, bytes], scope: dict) -> bool:
         return False
     followed = headers.get(b'sec-fetch-mode') == b'navigate'
     return not followed or scope.get('method') != 'GET'
+
+
+def fetches(path: str) -> bool:
+    """Whether Gradio would answer with what it fetches from elsewhere."""
+    return '/proxy=' in path or '/file=http' in path.lower()
 
 
 def _stored() -> int:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmps.datasets.errors import DatasetError
-from mmps.datasets.pictures import SUFFIXES, check_file
+from mmps.datasets.pictures import SUFFIXES
 from mmps.inference import (
     GalleryIndex,
     GalleryStore,
@@ -88,7 +88,6 @@ class Searcher:
         if is_video(path):
             picture = frame_at(str(path), seconds)
         else:
-            check_file(path)
             picture = self._read(path)
         with self._lock:
             people = self.inferencer.index([picture]).boxes.bboxes
@@ -99,9 +98,9 @@ class Searcher:
         try:
             return self.inferencer.network.read(as_scene(path))
         except DatasetError as error:
+            hint = error.hint or f'give one of {", ".join(SUFFIXES)}'
             raise ValueError(
-                f'{Path(path).name} {error.problem}; give one of '
-                f'{", ".join(SUFFIXES)}'
+                f'{Path(path).name} {error.problem}; {hint}'
             ) from error
 
     def search(

@@ -132,6 +132,9 @@ def other_files(paths: Sequence[str]) -> str:
     """
     what = 'file is' if len(paths) == 1 else 'files are'
     names = ', '.join(paths[:NAMED])
+    shown = names.encode('utf-8', 'backslashreplace').decode()
+    if shown != names:
+        names = f'{shown} (a name in another encoding than UTF-8)'
     more = f', and {len(paths) - NAMED} more' if len(paths) > NAMED else ''
     return f'{len(paths)} {what} neither an image nor a video: {names}{more}'
 

@@ -15,7 +15,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmps.datasets.pictures import check_file, check_size
+from mmps.datasets.decoding import read_pixels
+from mmps.datasets.pictures import check_size
 from mmps.errors import InputError
 from mmps.evaluation.features import iou
 
@@ -23,12 +24,9 @@ from .advice import SAME_PERSON, about_synthetic
 from .onnx_boxes import decode, nms, person_scores, propose, sigmoid
 from .onnx_metadata import REID, Metadata, Resize
 from .onnx_session import Graph, network_files, session_options
-from .people import People, inside, picture_error
+from .people import People, inside
 from .scenes import Scene
 
-#: How a picture is decoded, as by ``LoadScene``: the orientation that a
-#: camera wrote into it is not applied.
-_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 #: No boxes.
 _NONE = np.zeros((0, 4), np.float32)
 
@@ -75,19 +73,11 @@ class OnnxNetwork:
     def read(self, scene: Scene) -> np.ndarray:
         """As of ``SearchNetwork``."""
         path = scene.source.image
-        if scene.pixels is not None:
-            height, width = scene.pixels.shape[:2]
-            check_size(width, height, path or 'the picture given as pixels')
-            return scene.pixels
-        check_file(path)
-        try:
-            content = np.fromfile(path, np.uint8)
-            pixels = cv2.imdecode(content, _AS_STORED)
-        except (OSError, cv2.error) as error:
-            raise picture_error(path, error) from error
-        if pixels is None:
-            raise picture_error(path, 'OpenCV does not know it')
-        return pixels
+        if scene.pixels is None:
+            return read_pixels(path)
+        height, width = scene.pixels.shape[:2]
+        check_size(width, height, path or 'the picture given as pixels')
+        return scene.pixels
 
     def prepare(
         self, scene: Scene, box: Sequence | None = None

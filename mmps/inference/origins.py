@@ -248,19 +248,16 @@ def _digits(pattern: str, text: str) -> str:
 
 def _exif_time(path: str, timezone: tzinfo | None) -> float | None:
     """When a picture was taken, if it says so."""
-    from PIL import Image
+    from mmps.datasets.pictures import opened
 
     try:
-        with Image.open(path) as picture:
+        with opened(path) as picture:
             tags = picture.getexif().get_ifd(_EXIF)
         moment = datetime.strptime(
             f'{tags[_TAKEN]}{tags.get(_OFFSET, "")}',
             f'%Y:%m:%d %H:%M:%S{"%z" if _OFFSET in tags else ""}',
         )
-    except (
-        *(KeyError, OSError, SyntaxError, ValueError),
-        Image.DecompressionBombError,
-    ):
+        return _seconds(moment, timezone)
+    except Exception:  # Pillow raises many types for what is damaged
         # no Exif, or no image: then reading it says so
         return None
-    return _seconds(moment, timezone)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from mmps.datasets.clipping import clip
-from mmps.datasets.errors import DatasetError
 
 from .scenes import Scene
 
@@ -75,11 +74,6 @@ class SearchNetwork(Protocol):
 
     def detect(self, items: Sequence[dict[str, Any]]) -> list[People]:
         """People of pictures whose ``inputs`` have one shape."""
-
-
-def picture_error(path: str, reason: object) -> DatasetError:
-    """A file of a gallery, or the query, that is no image."""
-    return DatasetError(path, f'is no image that can be read ({reason})')
 
 
 def inside(box: Sequence, height: int, width: int, path: str) -> list[float]:

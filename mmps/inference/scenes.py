@@ -36,7 +36,8 @@ class Listing(NamedTuple):
 
     Attributes:
         items: Paths of images and videos, and pixels, in order.
-        others: Paths of files in its folders that are neither.
+        others: Paths of files in its folders that are neither, or whose name
+            is no UTF-8.
     """
 
     items: list[str | np.ndarray]
@@ -55,6 +56,7 @@ def as_scene(picture: Picture) -> Scene:
         picture: Path of an image file or (H, W, 3) uint8, blue green red.
 
     Raises:
+        DatasetError: The name of the file is no UTF-8.
         FileNotFoundError: No such file.
         TypeError: Neither a path nor pixels, or not uint8.
         ValueError: Pixels of another shape, or none.
@@ -65,6 +67,13 @@ def as_scene(picture: Picture) -> Scene:
         raise TypeError(
             'a picture is the path of a file or an array (H, W, 3) of uint8, '
             f'got {type(picture).__name__}'
+        )
+    if not _is_text(str(picture)):
+        raise DatasetError(
+            ascii(str(picture)),
+            'the name of this file is no UTF-8, and OpenCV would end the '
+            'program',
+            'rename it',
         )
     if not Path(picture).is_file():
         kind = 'is a folder' if Path(picture).is_dir() else 'no such file'
@@ -110,13 +119,23 @@ def _in_folder(folder: Path) -> Listing:
     for path in sorted(folder.rglob('*')):
         if path.is_file():
             kind = path.suffix.lower() in (*SUFFIXES, *VIDEOS)
-            (found.items if kind else found.others).append(str(path))
+            read = kind and _is_text(str(path))
+            (found.items if read else found.others).append(str(path))
     if not found.items:
         raise ValueError(
             f'{folder}: this folder and those in it hold no image '
             f'({", ".join(SUFFIXES)}) and no video ({", ".join(VIDEOS)})'
         )
     return found
+
+
+def _is_text(path: str) -> bool:
+    """Whether OpenCV survives a path: bytes that are no UTF-8 crash it."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def scenes(

@@ -5,15 +5,22 @@ AlignPS (Yan et al., CVPR 2021) trains from a COCO file for each half
 ``person_id``, and whose ``file_name`` may be a path of its authors' disk.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from mmps.datasets.errors import DatasetError
+from mmps.datasets.json_files import read_json
 from mmps.datasets.records import names_nobody
 
-from .scenes import Person, Scene, Scenes, check_names, find_picture
+from .scenes import (
+    Person,
+    Scene,
+    Scenes,
+    check_names,
+    check_reach,
+    find_picture,
+)
 
 
 def read_coco(
@@ -56,13 +63,18 @@ def read_coco(
                 left_out['narrower than a pixel'] += 1
                 continue
             name = _name(row, id_field, nobody, file, where)
-            people.setdefault(row.get('image_id'), []).append(
-                Person(bbox, name)
-            )
+            image = row.get('image_id')
+            if not isinstance(image, str | int):
+                raise DatasetError(
+                    file, f'{where}: image_id {image!r} is no id'
+                )
+            people.setdefault(image, []).append(Person(bbox, name))
     scenes = []
     for number, row in enumerate(content['images']):
         name = row.get('file_name')
-        if not isinstance(name, str) or 'id' not in row:
+        if not isinstance(name, str) or not isinstance(
+            row.get('id'), str | int
+        ):
             raise DatasetError(
                 file, f'images[{number}] has no id or file_name'
             )
@@ -86,10 +98,7 @@ def read_coco(
 
 
 def _read(file: Path) -> dict:
-    try:
-        content = json.loads(file.read_text('utf-8'))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(file, f'cannot be read as JSON: {error}') from error
+    content = read_json(file)
     for key in ('images', 'annotations'):
         rows = content.get(key) if isinstance(content, dict) else None
         if not isinstance(rows, list) or not all(
@@ -104,7 +113,16 @@ def _read(file: Path) -> dict:
 def _category(content: dict, asked: str | None, file: Path):
     """Id of the category of people; None if all annotations are people."""
     rows = content.get('categories') or []
-    names = {row.get('name'): row.get('id') for row in rows}
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict)
+        and isinstance(row.get('name'), str)
+        and type(row.get('id')) is int
+        for row in rows
+    ):
+        raise DatasetError(
+            file, "'categories' is no list of objects with a name and an id"
+        )
+    names = {row['name']: row['id'] for row in rows}
     if asked is None and len(names) < 2:
         return None
     if (asked or 'person') not in names:
@@ -120,10 +138,11 @@ def _bbox(row: dict, file: Path, where: str) -> tuple:
     box = row.get('bbox')
     try:
         x, y, w, h = map(float, box)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise DatasetError(
             file, f'{where}: bbox {box!r} is not four numbers x y w h'
         ) from None
+    check_reach((x, y, w, h), file, where)
     return x, y, w, h
 
 

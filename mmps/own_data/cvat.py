@@ -5,13 +5,14 @@ person, with a <box> for each frame in which it is not ``outside``. Who a box
 is stands in an <attribute>; a track without one is a person of its own.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from mmps.datasets.errors import DatasetError
-from mmps.datasets.records import names_nobody
+from mmps.datasets.records import FARTHEST, names_nobody
 
 from .scenes import (
     Person,
@@ -73,7 +74,7 @@ class _Reader:
     def read(self, every: int) -> list[Scene]:
         try:
             root = ElementTree.parse(self.file).getroot()
-        except (OSError, ElementTree.ParseError) as error:
+        except (LookupError, OSError, SyntaxError, ValueError) as error:
             raise DatasetError(
                 self.file, f'cannot be read as XML: {error}'
             ) from error
@@ -153,7 +154,7 @@ class _Reader:
         return False
 
     def _bbox(self, box) -> tuple[float, float, float, float]:
-        if float(box.get('rotation', 0)):
+        if box.get('rotation') and self._number(box, 'rotation'):
             raise DatasetError(
                 self.file, 'has a rotated box', 'draw it upright'
             )
@@ -168,11 +169,16 @@ class _Reader:
 
     def _number(self, box, key: str) -> float:
         try:
-            return float(box.get(key))
+            value = float(box.get(key))
         except (TypeError, ValueError):
+            value = math.nan
+        if not abs(value) <= FARTHEST:
             raise DatasetError(
-                self.file, f'a box has {key}={box.get(key)!r}, no number'
-            ) from None
+                self.file,
+                f'a box has {key}={box.get(key)!r}, no number that a picture '
+                'has',
+            )
+        return value
 
     def _identity(self, box, default: str | None = None) -> str | None:
         for attribute in box.findall('attribute'):

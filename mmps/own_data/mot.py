@@ -8,6 +8,7 @@ pedestrian.
 
 import configparser
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,14 @@ from pathlib import Path
 
 from mmps.datasets.errors import DatasetError
 
-from .scenes import Person, Scene, Scenes, check_names, numbered_pictures
+from .scenes import (
+    Person,
+    Scene,
+    Scenes,
+    check_names,
+    check_reach,
+    numbered_pictures,
+)
 
 _GT = 'gt/gt.txt'
 
@@ -118,14 +126,18 @@ def _sequences(folders: Sequence[str | Path]) -> list[Path]:
 
 
 def _image_folder(folder: Path) -> str:
-    parser = configparser.ConfigParser()
+    parser = configparser.ConfigParser(interpolation=None)
+    file = folder / 'seqinfo.ini'
     try:
-        parser.read(folder / 'seqinfo.ini', encoding='utf-8')
+        parser.read(file, encoding='utf-8')
     except (configparser.Error, UnicodeDecodeError) as error:
+        raise DatasetError(file, f'cannot be read: {error}') from error
+    name = parser.get('Sequence', 'imDir', fallback='img1')
+    if not re.fullmatch(r'[\w .-]+', name):
         raise DatasetError(
-            folder / 'seqinfo.ini', f'cannot be read: {error}'
-        ) from error
-    return parser.get('Sequence', 'imDir', fallback='img1')
+            file, f'imDir={name!r} is not the name of a folder beside it'
+        )
+    return name
 
 
 def _read_lines(file: Path, pictures: dict[int, Path]):
@@ -148,6 +160,12 @@ def _read_lines(file: Path, pictures: dict[int, Path]):
                 f'...": {line!r}',
             )
         frame, person, *bbox = values[:6]
+        if frame % 1 or person % 1:
+            raise DatasetError(
+                file,
+                f'line {number}: frame or id is no whole number: {line!r}',
+            )
+        check_reach(bbox, file, f'line {number}')
         if int(frame) not in pictures:
             raise DatasetError(
                 file,

@@ -1,11 +1,12 @@
 """What a reader of annotations returns: pictures and the people in them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmps.datasets.errors import DatasetError
 from mmps.datasets.pictures import SUFFIXES
+from mmps.datasets.records import FARTHEST
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,20 @@ def find_picture(folder: Path, name: str, source: Path) -> Path:
     """
     parts = [part for part in name.replace('\\', '/').split('/') if part]
     for path in (parts, parts[-1:]):
-        if path and '..' not in path and folder.joinpath(*path).is_file():
+        if path and '..' not in path and _is_file(folder.joinpath(*path)):
             return folder.joinpath(*path)
     raise DatasetError(
         source,
         f'names the picture {name!r}, which is not in {folder}',
         'give the folder of the pictures with --images',
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def numbered_pictures(folder: Path) -> dict[int, Path]:
@@ -105,6 +113,25 @@ def numbered_pictures(folder: Path) -> dict[int, Path]:
             'extract the frames of the video into it',
         )
     return found
+
+
+def check_reach(bbox: Sequence[float], source: Path, where: str) -> None:
+    """Refuse a box that reaches beyond any picture.
+
+    Args:
+        bbox: x y w h; its sides may have any sign.
+        source: The annotation file, for the message.
+        where: The place in it.
+
+    Raises:
+        DatasetError: It does, or is not finite.
+    """
+    if not all(abs(value) <= FARTHEST for value in bbox):
+        raise DatasetError(
+            source,
+            f'{where}: box {list(bbox)} (x y w h) is not finite or reaches '
+            'beyond any picture',
+        )
 
 
 def check_names(scenes: Iterable[Scene], source: object) -> None:

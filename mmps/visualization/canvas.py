@@ -10,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmps.datasets.decoding import read_pixels
+
 #: Colours, blue green red.
 RIGHT, WRONG, MISSED = (0, 160, 0), (0, 0, 210), (220, 110, 0)
 QUERY, INK, WHITE = (40, 40, 40), (60, 60, 60), (255, 255, 255)
@@ -24,18 +26,15 @@ def read(path: str | Path) -> np.ndarray:
     """Read a picture, as it is stored.
 
     Raises:
-        FileNotFoundError: It is missing or cannot be read.
+        DatasetError: It is no image, or one that nothing else would read.
+        FileNotFoundError: It is missing.
     """
-    # the boxes belong to the pixels, not to the orientation of the camera
-    picture = cv2.imread(
-        str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    )
-    if picture is None:
+    if not Path(path).is_file():
         raise FileNotFoundError(
-            f'{path} is missing or no picture; give the folder that holds the '
-            'images of this test set'
+            f'{path} is missing; give the folder that holds the images of '
+            'this test set'
         )
-    return picture
+    return read_pixels(path)
 
 
 def save(picture: np.ndarray, path: str | Path) -> None:
@@ -45,14 +44,14 @@ def save(picture: np.ndarray, path: str | Path) -> None:
         OSError: It cannot be written, or the ending names no kind of picture.
     """
     try:
-        done = cv2.imwrite(str(path), picture)
-    except cv2.error:
-        done = False
-    if not done:
+        # written by Python: a name that is no UTF-8 would crash OpenCV
+        _, content = cv2.imencode(Path(path).suffix, picture)
+        Path(path).write_bytes(content)
+    except (OSError, cv2.error) as error:
         raise OSError(
             f'{path} cannot be written; the folder must exist and the name '
             'end in .jpg or .png'
-        )
+        ) from error
 
 
 def draw_text(

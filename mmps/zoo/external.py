@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ZooError
-from .index import find_root, read_metafile
+from .index import find_root, is_figure, read_metafile
 
 _FILE = 'configs/external.yml'
 _WIDTH = 79
@@ -77,10 +77,28 @@ def load_external(root: Path | None = None) -> dict[str, External]:
     found: dict[str, External] = {}
     if not path.is_file():
         return found
-    for record in read_metafile(path).get('Networks', []):
+    records = read_metafile(path).get('Networks', [])
+    if not isinstance(records, list):
+        raise ZooError(path, f'Networks is {records!r}, not a list')
+    for record in records:
+        if not isinstance(record, dict):
+            raise ZooError(path, f'Networks: {record!r} is not a mapping')
         name = record.get('Name', '?')
+        figures = record.get('Figures', {})
+        if not isinstance(figures, dict) or not all(
+            isinstance(key, str) and is_figure(figure)
+            for key, figure in figures.items()
+        ):
+            raise ZooError(
+                path, f'entry {name}: Figures maps names to numbers'
+            )
+        for key in {*_NEEDED, *_OPTIONAL} - {'Figures'}:
+            if not isinstance(record.get(key, ''), str):
+                raise ZooError(
+                    path, f'entry {name}: {key} is {record[key]!r}, not text'
+                )
         lacking = [key for key in _NEEDED if not record.get(key)]
-        unknown = sorted(record.keys() - {*_NEEDED, *_OPTIONAL})
+        unknown = sorted(map(str, record.keys() - {*_NEEDED, *_OPTIONAL}))
         if lacking or unknown or name in found:
             problem = (
                 f'has no {", ".join(lacking)}'
@@ -94,7 +112,7 @@ def load_external(root: Path | None = None) -> dict[str, External]:
             *(record[key] for key in _NEEDED),
             url=record.get('URL', ''),
             sha256=record.get('SHA256', ''),
-            figures=record.get('Figures', {}),
+            figures=figures,
             source=record.get('Figures Source', ''),
         )
     return found

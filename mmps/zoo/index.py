@@ -13,6 +13,7 @@ An entry without ``Weights`` is not released.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from mmps.checkpoints.errors import CheckpointError
 from .errors import ZooError
 
 _INDEX = 'model-index.yml'
+#: Lists and mappings in each other, of a metafile: it has about seven.
+_DEEPEST = 30
 _SHA256 = re.compile('[0-9a-f]{64}')
 #: Key of the metadata: similarity from which on the network calls two people
 #: the same, see ``mmps.evaluation.match_threshold``.
@@ -184,14 +187,38 @@ def read_metafile(path: Path) -> dict:
         ZooError: It cannot be read, or is something else.
     """
     try:
-        content = yaml.safe_load(path.read_text('utf-8'))
-    except RecursionError as error:
-        raise ZooError(path, 'is nested too deep to be read') from error
+        content = yaml.load(path.read_text('utf-8'), Loader=_Loader)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ZooError(path, f'cannot be read: {error}') from error
     if not isinstance(content, dict):
         raise ZooError(path, 'is not a mapping of keys to values')
     return content
+
+
+class _Loader(yaml.SafeLoader):
+    """A loader of plain values, in time and memory that the text explains.
+
+    A few lines of aliases of aliases stand for more than any memory holds,
+    and the time for a level of nesting grows with the levels.
+    """
+
+    _depth = 0
+
+    def compose_node(self, parent, index):
+        event = self.peek_event()
+        problem = ''
+        if isinstance(event, yaml.AliasEvent):
+            problem = f'*{event.anchor} is an alias; write out what it means'
+        elif self._depth > _DEEPEST:
+            problem = 'is nested too deep to be read'
+        if problem:
+            raise yaml.composer.ComposerError(
+                None, None, problem, event.start_mark
+            )
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 def _entry(model: dict, path: Path) -> Entry:
@@ -202,6 +229,12 @@ def _entry(model: dict, path: Path) -> Entry:
     for key in ('Name', 'In Collection', 'Config'):
         if not isinstance(model.get(key), str):
             raise ZooError(path, f'{what}{key} is missing')
+    metadata = _get(model, 'Metadata', dict, what, path)
+    limit = metadata.get(MATCH_THRESHOLD, 0)
+    if not is_figure(limit) or abs(limit) > 1:
+        raise ZooError(
+            path, f'{what}{MATCH_THRESHOLD} is {limit!r}, no similarity'
+        )
     weights = table = None
     if 'Weights' in model:
         weights = _file(model, 'Weights', what, path)
@@ -212,7 +245,7 @@ def _entry(model: dict, path: Path) -> Entry:
         name=name,
         config=model['Config'],
         collection=model['In Collection'],
-        metadata=_get(model, 'Metadata', dict, what, path),
+        metadata=metadata,
         paper=_results(model, 'Paper Results', what, path),
         results=_results(model, 'Results', what, path),
         weights=weights,
@@ -243,8 +276,18 @@ def _results(model: dict, key: str, what: str, path: Path) -> dict[str, dict]:
                 path,
                 f'{what}{key} needs Dataset, a name, and Metrics, a mapping',
             )
+        for name, figure in result['Metrics'].items():
+            if not isinstance(name, str) or not is_figure(figure):
+                raise ZooError(
+                    path, f'{what}{key}: {name} is {figure!r}, no figure'
+                )
         found.setdefault(result['Dataset'], {}).update(result['Metrics'])
     return found
+
+
+def is_figure(value: object) -> bool:
+    """Whether a value of a metafile is a finite number."""
+    return type(value) in (int, float) and abs(value) < math.inf
 
 
 def _file(record: dict, key: str, what: str, path: Path) -> ReleasedFile:

@@ -19,9 +19,16 @@ _DETECTION = ('AP', 'recall')
 
 def dumps(content: Mapping) -> str:
     """The one way in which a metafile is written."""
-    return yaml.safe_dump(
-        content, sort_keys=False, allow_unicode=True, width=79
+    return yaml.dump(
+        content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=79
     )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a value again where it stands again: aliases are not read."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
 
 
 def file_record(file: ReleasedFile, key: str) -> dict:
@@ -68,8 +75,9 @@ def record(path: Path, name: str, updates: Mapping) -> None:
         ZooError: There is no such file or entry.
     """
     content = read_metafile(path)
-    for model in content.get('Models', []):
-        if model['Name'] == name:
+    models = content.get('Models')
+    for model in models if isinstance(models, list) else ():
+        if isinstance(model, dict) and model.get('Name') == name:
             break
     else:
         raise ZooError(

@@ -99,6 +99,8 @@ INDOORS_10 = dict(query=10, gallery=[2])
         (changed(*BOX, value=[1, 2, 0, 4]), 'has no area'),
         (changed(*BOX, value=[-5, 2, 5, 4]), 'lies outside its image'),
         (changed(*BOX, value=[1, -9, 5, 4]), 'lies outside its image'),
+        (changed(*BOX, value=[1e308, 2, 1e308, 4]), 'lies outside its image'),
+        (changed(*BOX, value=[9, 2, 1e-30, 4]), 'lies outside its image'),
         (changed('annotations', 0, 'image_id', value=9), '9 is no image'),
         (changed('annotations', 0, 'iscrowd', value=1), 'iscrowd'),
         (changed('annotations', 0, 'person_id', value=1.5), 'person_id 1.5'),

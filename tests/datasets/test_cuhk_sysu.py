@@ -257,6 +257,23 @@ def test_a_query_partly_outside_is_read(tmp_path):
     assert found.bbox.tolist() == [-8, 5, 1, 14]
 
 
+@pytest.mark.parametrize(
+    ('where', 'message'),
+    [
+        (box(5, 6, -12, 24, dtype=np.int16), 'whose sides are negative'),
+        (box(5, 6, 1e308, 24, dtype=float), 'reaches beyond any picture'),
+        (box(5, 6, np.nan, 24, dtype=float), 'is not finite'),
+    ],
+)
+def test_a_gallery_with_a_box_that_nothing_can_match(tmp_path, where, message):
+    queries = [(QUERIES[0][0], gallery(('s10.jpg', where)))]
+    root = write_cuhk(
+        tmp_path / 'c', protocols={'TestG50': queries}, images=False
+    )
+    with pytest.raises(DatasetError, match=rf'TestG50\.mat: .*{message}'):
+        read_cuhk_sysu(root, 'test')
+
+
 def test_a_gallery_image_outside_of_the_test_images(tmp_path):
     outside = (QUERIES[0][0], gallery(('s1.jpg', NOBODY)))
     root = write_cuhk(

@@ -1,4 +1,5 @@
 import pytest
+from PIL import Image
 
 from mmps.datasets.errors import DatasetError
 from mmps.datasets.pictures import check_file, check_size, picture_size
@@ -50,8 +51,35 @@ def test_no_size_without_a_header(tmp_path):
         picture_size(path)
 
 
-def test_what_has_no_header_is_left_to_the_decoder(tmp_path):
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'',
+        b'no image',
+        # OpenCV would make room for 1.2 GB
+        b'#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 20000 +X 20000\n',
+        b'P6 100 100 255\n' + bytes(30_000),
+    ],
+)
+def test_what_has_no_header_of_a_known_kind_is_refused(content, tmp_path):
     path = tmp_path / 'a.jpg'
-    path.write_bytes(b'no image')
-    check_file(path)
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r'a\.jpg: is no image that can be'):
+        check_file(path)
+
+
+@pytest.mark.parametrize('kind', ['PNG', 'WEBP'])
+@pytest.mark.parametrize('check', [check_file, picture_size])
+def test_an_animation_is_refused(kind, check, tmp_path):
+    path = tmp_path / 'a.png'
+    frames = [Image.new('RGB', (60, 40), (n, n, n)) for n in (0, 99, 200)]
+    frames[0].save(path, kind, save_all=True, append_images=frames[1:])
+    with pytest.raises(DatasetError, match=r'a\.png: .* of 3 frames; save a'):
+        check(path)
+    frames[0].save(path, kind)
+    check(path)
+
+
+def test_what_cannot_be_opened_is_left_to_the_decoder(tmp_path):
     check_file(tmp_path / 'none.jpg')
+    check_file(tmp_path)

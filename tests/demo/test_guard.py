@@ -89,6 +89,20 @@ def test_a_link_may_lead_to_the_page(page):
     assert ask(page, 'GET', '/', Host='evil.example')[0] == 400
 
 
+@pytest.mark.parametrize(
+    'path',
+    [
+        '/gradio_api/file=http://example.org/a.png',
+        '/gradio_api/file=HTTPS%3A%2F%2Fexample.org/a.png',
+        '/gradio_api/proxy=https://example.hf.space/a.png',
+    ],
+)
+@pytest.mark.parametrize('method', ['GET', 'POST'])
+def test_nothing_is_fetched_from_elsewhere(method, path, page):
+    status, _, text = ask(page, method, path)
+    assert (status, b'fetches nothing' in text) == (403, True)
+
+
 def test_uploads_have_a_quota_together(page, monkeypatch):
     stored = guard._stored()
     monkeypatch.setattr(guard, 'QUOTA', stored + 2 * len(FILE))

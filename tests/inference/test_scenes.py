@@ -8,6 +8,7 @@ import pytest
 
 from mmps.datasets.errors import DatasetError
 from mmps.inference import Source
+from mmps.inference.match_text import other_files
 from mmps.inference.scenes import (
     again,
     as_scene,
@@ -46,6 +47,18 @@ def test_other_files_of_folders_are_told(folder):
     assert relative(found.others, folder) == ['a/notes.txt'] * 2
     assert len(found.items) == 7
     assert listing(folder / 'b.JPG').others == []
+
+
+@pytest.mark.parametrize('kind', ['mp4', 'png'])
+def test_a_name_that_opencv_would_crash_on_is_left_out(kind, folder):
+    name = f'caf\udce9.{kind}'  # of another encoding than UTF-8
+    (folder / name).write_bytes(b'x')
+    found = listing(folder)
+    assert relative(found.others, folder) == ['a/notes.txt', name]
+    assert len(found.items) == 5
+    assert f'caf\\udce9.{kind} (a name in' in other_files(found.others)
+    with pytest.raises(DatasetError, match=r'caf.udce9.*no UTF-8.*rename it'):
+        listing([folder / name])
 
 
 def test_a_list_keeps_its_order_and_mixes(folder, grey):

@@ -95,6 +95,20 @@ def test_a_path_of_another_machine_counts_by_its_last_part(tmp_path):
         (dict(annotations=[4]), "no list 'annotations' of objects"),
         (dict(images=[dict(id=1)]), r'images\[0\] has no id or file_name'),
         (dict(images=[]), 'annotations of image 0, which is none'),
+        (
+            dict(images=[dict(id=[1], file_name='1.jpg')]),
+            r'images\[0\] has no id or file_name',
+        ),
+        (
+            dict(annotations=[dict(image_id={}, bbox=BOX)]),
+            r'annotations\[0\]: image_id {} is no id',
+        ),
+        (dict(categories=[3]), "'categories' is no list of objects"),
+        (dict(categories={'a': 1}), "'categories' is no list of objects"),
+        (
+            dict(images=[dict(id=0, file_name='x' * 5000)]),
+            'names the picture .*, which is not in',
+        ),
     ],
 )
 def test_files_that_are_wrong(change, message, tmp_path):
@@ -111,6 +125,9 @@ def test_files_that_are_wrong(change, message, tmp_path):
     ('bbox', 'name', 'message'),
     [
         ([1, 2, 3], 1, r'annotations\[0\]: bbox \[1, 2, 3\] is not four'),
+        ([1, 2, 3, 10**400], 1, 'is not four numbers'),
+        ([1, 2, 3, float('nan')], 1, r'annotations\[0\]: .* is not finite'),
+        ([1, 2, 3, 1e9], 1, 'or reaches beyond any picture'),
         (BOX, 1.5, r'annotations\[0\]: person_id 1\.5 is neither'),
         (BOX, True, 'person_id True is neither'),
         (BOX, ['a'], r"person_id \['a'\] is neither"),

@@ -101,6 +101,11 @@ def test_a_task_is_called_after_its_folder(tmp_path):
         ('2.jpg', '3.jpg', "names the picture '3.jpg', which is not in"),
         ('xtl="1"', 'xtl="?"', r"a box has xtl='\?', no number"),
         ('xtl="1"', 'xtl="11"', 'has no area'),
+        ('xtl="1"', 'xtl="nan"', r"a box has xtl='nan', no number"),
+        ('xbr="11"', 'xbr="1e9"', r"a box has xbr='1e9', no number"),
+        ('xtl="1"', 'rotation="x" xtl="1"', r"rotation='x', no number"),
+        ('?>', ' encoding="utf-7"?>', 'cannot be read as XML'),
+        ('?>', ' encoding="nothing"?>', 'cannot be read as XML'),
         ('xtl="1"', 'rotation="9.5" xtl="1"', 'has a rotated box'),
     ],
 )

@@ -74,11 +74,21 @@ def test_the_folder_of_pictures_may_have_another_name(tmp_path):
         ('1,5,5,10', 'line 1 is not "frame, id'),
         ('1,5,5,nan,20', 'line 1 is not "frame, id'),
         ('1,5,5,0,20', 'line 1: a box of 0 x 20 pixels'),
+        ('1.5,5,5,10,20', 'line 1: frame or id is no whole number'),
+        ('1,5,5,10,1e300', r'line 1: .* reaches beyond any picture'),
     ],
 )
 def test_lines_that_are_wrong(row, message, tmp_path):
     folder = write_mot(tmp_path / 'gate', {1: [row]})
     with pytest.raises(DatasetError, match=message):
+        read_mot([folder])
+
+
+@pytest.mark.parametrize('name', ['../gate/img1', '%(x)s', '', '/', 'a\0b'])
+def test_a_folder_of_pictures_that_is_elsewhere(name, tmp_path):
+    folder = write_mot(tmp_path / 'gate')
+    (folder / 'seqinfo.ini').write_text(f'[Sequence]\nimDir={name}\n')
+    with pytest.raises(DatasetError, match=r'seqinfo\.ini: imDir=.* is not'):
         read_mot([folder])
 
 

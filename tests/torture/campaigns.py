@@ -101,6 +101,30 @@ CAMPAIGNS = {
         5000,
         30,
     ),
+    'pictures': Campaign(
+        promise='A broken picture is refused by its name, or read with the '
+        'same pixels, by everything that reads pictures.',
+        reach='10,000 pictures: readers agree on each, none crashes, takes '
+        'more than 1 s or 200 MB beside the pixels',
+        cases=10_000,
+        minutes=90,
+    ),
+    'annotations': Campaign(
+        promise='A broken annotation file or metafile is refused by its '
+        'name, or what is read is sound.',
+        reach='10,000 files: the documented error alone, at most 1 s and '
+        '200 MB; boxes are finite and in reach',
+        cases=10_000,
+        minutes=90,
+    ),
+    'requests': Campaign(
+        promise='No request makes the page show a file of somebody else, '
+        'write one, or stop.',
+        reach='500 requests: no file outside of its folder, a good request '
+        'is answered after each, open files stay flat',
+        cases=500,
+        minutes=30,
+    ),
 }
 
 

@@ -2,9 +2,13 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar('T')
 
 
 @dataclass
@@ -50,6 +54,13 @@ class Trial:
     def attempt(self, number: int) -> '_Attempt':
         """Context of one case: any exception breaks the promise."""
         return _Attempt(self, number)
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The same items in lists of ``size``; the last one may be shorter."""
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch
 
 
 class _Attempt:

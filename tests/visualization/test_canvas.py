@@ -97,6 +97,12 @@ def test_a_picture_that_cannot_be_written_is_named(name, tmp_path):
         save(ramp(), tmp_path / name)
 
 
+def test_a_name_in_another_encoding_is_written(tmp_path):
+    path = tmp_path / 'caf\udce9.png'  # a crash of OpenCV
+    save(ramp(), path)
+    assert np.array_equal(read(path), ramp())
+
+
 def test_a_label_stays_inside_the_picture():
     for at in ((-50, -50), (95, 60), (500, 500)):
         picture = np.full((60, 100, 3), 255, np.uint8)

@@ -103,6 +103,11 @@ def test_details_are_all_that_is_known(theirs):
         ([{'Title': 'x'}], r'entry \? has no Name, Network'),
         ([{**RECORD, 'Url': 'x'}], 'theirs has Url, which mean'),
         ([RECORD, RECORD], 'theirs is listed twice'),
+        ('theirs', "Networks is 'theirs', not a list"),
+        (['theirs'], "Networks: 'theirs' is not a mapping"),
+        ([{**RECORD, 1: 'x', None: 'x'}], 'theirs has 1, None, which mean'),
+        ([{**RECORD, 'Where': 7}], 'theirs: Where is 7, not text'),
+        ([{**RECORD, 'Figures': {'mAP': 'x'}}], 'Figures maps names to'),
     ],
 )
 def test_a_wrong_list_is_told(records, match, theirs):

@@ -128,6 +128,18 @@ def changed(**keys):
         ([changed(Log=7)], 'oim_r18: Log is 7, not a str'),
         ([changed(Table='t.pth')], "Table is 't.pth', not a dict"),
         ([changed(Results={})], 'Results is {}, not a list'),
+        (
+            [changed(Metadata={'Match Threshold': 'high'})],
+            "oim_r18: Match Threshold is 'high', no similarity",
+        ),
+        (
+            [changed(Metadata={'Match Threshold': float('nan')})],
+            'Match Threshold is nan, no similarity',
+        ),
+        (
+            [changed(Results=[{'Dataset': 'x', 'Metrics': {'AP': 'good'}}])],
+            "oim_r18: Results: AP is 'good', no figure",
+        ),
         ([changed(Results=['AP'])], 'Results needs Dataset, a name'),
         ([changed(Results=[{'Dataset': 'x'}])], 'Results needs Dataset'),
         (
@@ -226,4 +238,16 @@ def test_keys_of_a_file_are_read_back(tmp_path):
 def test_an_index_of_other_bytes_is_refused(content, message, tmp_path):
     (tmp_path / 'model-index.yml').write_bytes(content)
     with pytest.raises(ZooError, match=message):
+        load_index(tmp_path)
+
+
+def test_aliases_of_aliases_are_refused(tmp_path):
+    """Nine of nine of nine ...: 10 lines that stand for gigabytes."""
+    lines = ['a0: &a0 [x]']
+    for number in range(1, 10):
+        old = ', '.join([f'*a{number - 1}'] * 9)
+        lines.append(f'a{number}: &a{number} [{old}]')
+    path = tmp_path / 'model-index.yml'
+    path.write_text('\n'.join([*lines, 'Import: [*a9]']))
+    with pytest.raises(ZooError, match=r'(?s)model-index\.yml: .*an alias'):
         load_index(tmp_path)

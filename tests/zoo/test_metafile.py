@@ -100,6 +100,10 @@ def test_an_entry_that_is_not_there_is_not_made(tmp_path):
     with pytest.raises(ZooError, match=r'has no entry y.*Add one'):
         record(path, 'y', {'Log': 'y.json'})
     assert path.read_text() == before
+    for content in ('Models: 3\n', 'Models: [3, {Config: x}]\n'):
+        path.write_text(content)
+        with pytest.raises(ZooError, match=r'has no entry y'):
+            record(path, 'y', {'Log': 'y.json'})
     missing = tmp_path / 'metafile.yml'
     with pytest.raises(ZooError, match=r'metafile\.yml: cannot be re'):
         record(missing, 'x', {})
@@ -113,3 +117,10 @@ def test_there_is_one_way_to_write_a_metafile():
     assert text.startswith('b: é\na:\n- ')
     assert max(map(len, text.splitlines())) < 85
     assert dumps(yaml.safe_load(text)) == text
+
+
+def test_what_stands_twice_is_written_twice(tmp_path):
+    shared = [{'Dataset': 'x', 'Metrics': {'AP': 1.5}}]
+    keys = {'Results': shared, 'Paper Results': shared}
+    found = write_zoo(tmp_path, entry('x', **keys)).find('x')
+    assert found.results == found.paper == {'x': {'AP': 1.5}}

@@ -1,0 +1,115 @@
+"""A forked process that answers calls, and may die of one."""
+
+import multiprocessing
+import os
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a call.
+
+    Attributes:
+        result: What was returned.
+        problem: Why nothing was; '' if something was.
+    """
+
+    result: Any = None
+    problem: str = ''
+
+
+class Child:
+    """Calls a function in a process of its own, forked when it is needed.
+
+    What was imported and built before is there in it, and what a call changes
+    there stays there. What it writes to stderr is lost: C libraries complain
+    there about every broken file.
+
+    Args:
+        function: Its arguments and results are pickled.
+        patience: Seconds after which an answer is not waited for any more.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], patience: float = 60
+    ) -> None:
+        self._function, self._patience = function, patience
+        self._process = self._pipe = None
+
+    def __enter__(self) -> 'Child':
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._end()
+
+    def __call__(self, calls: Sequence[tuple]) -> Iterator[Answer]:
+        """Make calls, one after the other.
+
+        They are sent together, so that no process waits for the other.
+
+        Args:
+            calls: Arguments of each.
+
+        Yields:
+            An answer for each. After one that the process did not survive,
+            the next call gets a new process.
+        """
+        left = deque(calls)
+        while left:
+            if self._process is None:
+                self._fork()
+            self._pipe.send(list(left))
+            while left and self._process is not None:
+                left.popleft()
+                yield self._answer()
+
+    def _answer(self) -> Answer:
+        if not self._pipe.poll(self._patience):
+            self._end()
+            return Answer(problem=f'no answer in {self._patience:g} s')
+        try:
+            return self._pipe.recv()
+        except (EOFError, ConnectionResetError):
+            self._process.join()
+            number = self._process.exitcode
+            self._end()
+            return Answer(problem=f'the process ended with {number}')
+
+    def _fork(self) -> None:
+        context = multiprocessing.get_context('fork')
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve,
+            args=(theirs, self._pipe, self._function),
+            daemon=True,
+        )
+        self._process.start()
+        theirs.close()
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._pipe.close()
+            self._process = self._pipe = None
+
+
+def _serve(pipe, others, function: Callable[..., Any]) -> None:
+    others.close()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    while True:
+        try:
+            calls = pipe.recv()
+        except EOFError:
+            return
+        for args in calls:
+            try:
+                answer = Answer(function(*args))
+            except Exception:
+                answer = Answer(problem=traceback.format_exc()[-300:])
+            pipe.send(answer)

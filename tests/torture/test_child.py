@@ -1,0 +1,45 @@
+import os
+import signal
+
+from .child import Child
+from .cost import cost
+
+
+def answer(number):
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if number == 3:
+        raise ValueError('three')
+    return number * 10
+
+
+def test_a_call_that_kills_the_process_is_told_from_the_others():
+    with Child(answer) as child:
+        answers = list(child([(number,) for number in (1, 2, 3, 4)]))
+        (again,) = child([(5,)])
+    assert [a.result for a in answers] == [10, None, None, 40]
+    problems = [a.problem for a in answers]
+    assert (problems[0], problems[3]) == ('', '')
+    assert problems[1] == f'the process ended with {-signal.SIGSEGV}'
+    assert problems[2].endswith('ValueError: three\n')
+    assert (again.result, again.problem) == (50, '')
+
+
+def test_a_call_without_an_end_is_left():
+    with Child(lambda wait: signal.pause() if wait else 7, 0.2) as child:
+        hangs, fine = child([(True,), (False,)])
+    assert hangs.problem == 'no answer in 0.2 s'
+    assert fine.result == 7
+
+
+def test_time_and_memory_are_measured():
+    with cost() as spent:
+        kept = bytearray(30 << 20)
+        for at in range(0, len(kept), 4096):
+            kept[at] = 1
+        del kept
+    assert 29 < spent.mb < 60
+    assert 0 < spent.seconds < 2
+    with cost() as less:
+        pass
+    assert less.mb < 10
