@@ -23,7 +23,16 @@ class Campaign:
     minutes: float
 
 
-CAMPAIGNS: dict[str, Campaign] = {}
+CAMPAIGNS: dict[str, Campaign] = {
+    'kills': Campaign(
+        'A training that is killed (kill -9) at any moment, also while it '
+        'writes a checkpoint, resumes and ends as if it had not been.',
+        '100 of 100 resume, every value of the checkpoint equal to the bit; '
+        'at most one epoch is lost, no file is truncated, none is left over',
+        cases=100,
+        minutes=40,
+    ),
+}
 
 
 def attack(name: str, trial: Trial) -> str:
