@@ -32,6 +32,23 @@ CAMPAIGNS: dict[str, Campaign] = {
         cases=100,
         minutes=40,
     ),
+    'signals': Campaign(
+        'A training that gets SIGTERM, SIGUSR1 or SIGINT at any moment saves, '
+        'ends with the documented exit code and resumes where it was.',
+        '0 iterations lost, end within 10 s, no process left, every value of '
+        'the last checkpoint equal to the bit',
+        cases=50,
+        minutes=40,
+    ),
+    'resume': Campaign(
+        'A training that is stopped behind or within an epoch and resumed '
+        'equals the unbroken one, for every network, with any number of data '
+        'workers, moving averages, bfloat16 and two processes.',
+        '0 of all values of the last checkpoint differ; the same seed with '
+        'other workers gives the same SHA-256',
+        cases=48,
+        minutes=40,
+    ),
 }
 
 

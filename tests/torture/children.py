@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 #: Seconds after which a child that should have ended is killed.
 PATIENCE = 300
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 class Child:
@@ -31,6 +32,11 @@ class Child:
         environment: Variables that it has beside those of this process.
         to_the_end: Take the interpreter apart at the end, as a program that
             returns does; else the process ends where the function does.
+
+    Attributes:
+        pid: Of the process, and of its session.
+        used: Seconds of a processor that it and its workers used, once it
+            has ended.
     """
 
     def __init__(
@@ -52,6 +58,8 @@ class Child:
         end = _finish if to_the_end else os._exit
         try:
             os.setsid()
+            # a campaign that is killed leaves none
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
             _write_to(log)
             for signum in (signal.SIGTERM, signal.SIGUSR1):
                 signal.signal(signum, signal.SIG_DFL)
@@ -85,8 +93,9 @@ class Child:
             return True
         if not select.select([self._ended], [], [], seconds)[0]:
             return False
-        _, status = os.waitpid(self.pid, 0)
+        _, status, usage = os.wait4(self.pid, 0)
         os.close(self._ended)
+        self.used = usage.ru_utime + usage.ru_stime
         self._code = os.waitstatus_to_exitcode(status)
         return True
 

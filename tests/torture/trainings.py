@@ -1,9 +1,11 @@
 """Small trainings of real networks, by the command that users give."""
 
 import gc
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mmengine.config.config as config_module
@@ -16,7 +18,10 @@ from mmps.commands import main
 from mmps.distillation import IdentityTable, write_table
 from mmps.distillation.identity_table import identity_names
 from tests.distillation.networks import network
+from tests.engine import toy  # noqa: F401 - registers a metric and hooks
 from tests.synthetic.sets import make_cuhk_sysu
+
+from .children import Child
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 #: Two batches of two images in each epoch.
@@ -49,10 +54,9 @@ scenes = dict(data_root='{data}')
 here = dict(num_workers=0, persistent_workers=False)
 pictures = dict(indices={pictures}, **scenes)
 train_dataloader = dict(batch_size={batch}, dataset=pictures, **here)
-val_dataloader = dict(dataset=dict(indices=3, protocols=[], **scenes), **here)
+val_dataloader = dict(dataset=dict(indices=2, **scenes), **here)
+val_evaluator = dict(_delete_=True, type='ToyMetric', values=[0.1, 0.3, 0.2])
 test_dataloader = val_dataloader
-val_evaluator = dict(protocols=[])
-test_evaluator = val_evaluator
 train_cfg = dict(max_epochs={epochs}, val_begin={epochs} + 1)
 optim_wrapper = dict(optimizer=dict(lr=0.02))
 warm_up = dict(begin=0, end=1, by_epoch=True, convert_to_iter_based=True)
@@ -61,6 +65,7 @@ param_scheduler = [
     dict(type='MultiStepLR', milestones=[2], gamma=0.5),
 ]
 default_hooks = dict(logger=dict(interval=1))
+custom_hooks = []
 log_level = 'WARNING'
 """
 _OIM = """
@@ -73,6 +78,7 @@ model['roi_head']['oim_head'] = dict(
 _PAIRS = """
 train_dataloader['dataset'] = dict(dataset=scenes, num_pairs={pictures})
 load_from = None
+model['roi_head']['sim_head'] = dict(feat_dim={dims})
 """
 _DISTILLER = """
 model['distiller'] = dict(
@@ -168,6 +174,57 @@ def resume(config: Path, work_dir: Path, *options: str) -> int:
     return train(config, work_dir, '--resume', *options)
 
 
+def start(
+    config: Path,
+    work_dir: Path,
+    *options: str,
+    ranks: int = 1,
+    function: Callable[..., int] = train,
+    to_the_end: bool = False,
+) -> list[Child]:
+    """Start processes that train together.
+
+    Args:
+        config: As of ``train``.
+        work_dir: As of ``train``. What a process prints is beside it.
+        options: As of ``train``.
+        ranks: Number of processes.
+        function: ``train`` or ``resume``.
+        to_the_end: As of ``Child``.
+    """
+    environment = {}
+    if ranks > 1:
+        options = ('--launcher=pytorch', *options)
+        environment = dict(
+            WORLD_SIZE=str(ranks),
+            MASTER_ADDR='127.0.0.1',
+            MASTER_PORT=str(_free_port()),
+        )
+    return [
+        Child(
+            *(function, config, work_dir, *options),
+            log=work_dir.parent / f'{work_dir.name}.{rank}.txt',
+            environment=environment
+            and dict(environment, RANK=str(rank), LOCAL_RANK=str(rank)),
+            to_the_end=to_the_end,
+        )
+        for rank in range(ranks)
+    ]
+
+
+def succeed(children: list[Child]) -> None:
+    """Wait until all have ended well."""
+    for child in children:
+        code = child.code()
+        assert code == 0, (code, child.printed[-300:])
+
+
+def _free_port() -> int:
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        return server.getsockname()[1]
+
+
 def table_of(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """Lookup table (P, D) and queue (Q, D) of a checkpoint."""
     state = load(path)['state_dict']
@@ -208,6 +265,18 @@ def differences(one: Path, two: Path) -> list[str]:
         for place, value in values[0].items()
         if place in values[1] and not _equal(value, values[1][place])
     ]
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of all that ``differences`` compares."""
+    digest = hashlib.sha256()
+    for place, value in sorted(_values(load(path))):
+        digest.update(place.encode())
+        if isinstance(value, torch.Tensor):
+            digest.update(value.contiguous().view(-1).numpy().tobytes())
+        else:
+            digest.update(repr(value).encode())
+    return digest.hexdigest()
 
 
 def count_numbers(path: Path) -> int:
