@@ -49,6 +49,21 @@ CAMPAIGNS: dict[str, Campaign] = {
         cases=48,
         minutes=40,
     ),
+    'ranks': Campaign(
+        'Two or three processes that share a batch learn what one learns '
+        'from all of it: OIM, KD_det, KD_reid, QEEPS, NAE, SeqNet.',
+        'weights within 1e-6; table, queue and its position the same to the '
+        'bit on all processes',
+        cases=28,
+        minutes=30,
+    ),
+    'launches': Campaign(
+        'A training of two processes ends, and ends well, whenever it is '
+        'launched.',
+        '50 of 50 with exit code 0, no process left, no word of an error',
+        cases=50,
+        minutes=40,
+    ),
 }
 
 

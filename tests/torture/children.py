@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -56,6 +57,8 @@ class Child:
             self._ended = os.pidfd_open(self.pid)
             return
         end = _finish if to_the_end else os._exit
+        for finalizer in list(weakref.finalize._registry):
+            finalizer.atexit = False  # temporary folders of the campaign
         try:
             os.setsid()
             # a campaign that is killed leaves none
@@ -157,6 +160,7 @@ def _write_to(log: Path) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(output)
+    sys.stdout = sys.stderr = os.fdopen(1, 'w', closefd=False)
 
 
 def _finish(code: int) -> NoReturn:

@@ -192,21 +192,31 @@ def start(
         function: ``train`` or ``resume``.
         to_the_end: As of ``Child``.
     """
-    environment = {}
     if ranks > 1:
         options = ('--launcher=pytorch', *options)
-        environment = dict(
-            WORLD_SIZE=str(ranks),
-            MASTER_ADDR='127.0.0.1',
-            MASTER_PORT=str(_free_port()),
-        )
     return [
         Child(
             *(function, config, work_dir, *options),
             log=work_dir.parent / f'{work_dir.name}.{rank}.txt',
-            environment=environment
-            and dict(environment, RANK=str(rank), LOCAL_RANK=str(rank)),
+            environment=environment,
             to_the_end=to_the_end,
+        )
+        for rank, environment in enumerate(rank_environment(ranks))
+    ]
+
+
+def rank_environment(ranks: int) -> list[dict[str, str]]:
+    """What a launcher tells its processes, one alone nothing."""
+    if ranks == 1:
+        return [{}]
+    port = str(_free_port())
+    return [
+        dict(
+            RANK=str(rank),
+            LOCAL_RANK=str(rank),
+            WORLD_SIZE=str(ranks),
+            MASTER_ADDR='127.0.0.1',
+            MASTER_PORT=port,
         )
         for rank in range(ranks)
     ]
