@@ -81,7 +81,9 @@ def attack(trial: Trial) -> str:
             for name in LEFT[:2]:
                 places = differences(work / name, whole / name)
                 assert not places, (name, places[:5])
-            assert files_of(work) == LEFT
+            assert files_of(work) == LEFT, files_of(work)
+            note = (work / LEFT[2]).read_text()
+            assert note == str(work / LAST), note
     assert trial.done < 50 or (anew and halves and any(lost))
     return (
         f'{anew} before the first checkpoint, {halves} with half a file '
