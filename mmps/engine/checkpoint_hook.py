@@ -11,6 +11,9 @@ from mmps.checkpoints.errors import CheckpointError
 from mmps.checkpoints.newest import INTERRUPTED, newest_valid_checkpoint
 from mmps.checkpoints.writing import write_atomically
 
+#: File with the path of the last checkpoint, as mmengine names it.
+NOTE = 'last_checkpoint'
+
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
@@ -94,6 +97,23 @@ class SafeCheckpointHook(CheckpointHook):
         super().before_train(runner)
         # without it the best score of a first validation is not saved again
         self.last_ckpt = runner.message_hub.get_info('last_ckpt')
+        if runner._resume and is_main_process():
+            self._tidy(runner)
+
+    def _tidy(self, runner) -> None:
+        """Clean up after a killed run, and write the note that it could not.
+
+        It may have nothing left to train, and so no checkpoint to write that
+        would do it.
+        """
+        folder, work_dir = Path(self.out_dir), Path(runner.work_dir)
+        suffix = Path(self.filename_tmpl).suffix
+        for temporary in folder.glob(f'.*{suffix}.tmp'):
+            temporary.unlink()
+        (work_dir / f'.{NOTE}.tmp').unlink(missing_ok=True)
+        last = folder / Path(self.last_ckpt or '').name
+        if last.is_file():
+            write_atomically(work_dir / NOTE, str(last).encode())
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Refuse to start an epoch again that a checkpoint is within."""
@@ -157,7 +177,7 @@ class SafeCheckpointHook(CheckpointHook):
         )
         if not is_main_process():
             return
-        note = Path(runner.work_dir) / 'last_checkpoint'
+        note = Path(runner.work_dir) / NOTE
         write_atomically(note, self.last_ckpt.encode())
         names = [self.filename_tmpl.format(old) for old in outdated]
         for name in [*names, INTERRUPTED]:

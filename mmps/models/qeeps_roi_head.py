@@ -99,7 +99,10 @@ class QEEPSRoIHead(PersonSearchRoIHead):
         losses['loss_oim'] = oim.compare(gallery, on_cpu[: len(ids)])
         losses['loss_oim_query'] = oim.compare(query, on_cpu[len(ids) :])
         if self.training:
-            oim.remember(embeddings, on_cpu)
+            # the galleries of all processes before the queries of any, as one
+            # process has them
+            oim.remember(gallery, on_cpu[: len(ids)])
+            oim.remember(query, on_cpu[len(ids) :])
         if self.sim_head is not None:
             pair = rois[:, 0].long()
             losses.update(

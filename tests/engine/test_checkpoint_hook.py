@@ -1,4 +1,5 @@
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from mmps.checkpoints import (
     load_checkpoint_file,
     newest_valid_checkpoint,
 )
+from mmps.commands.messages import describe
+from mmps.engine import checkpoint_hook
 from mmps.engine.checkpoint_hook import _delete_best
 
 from .toy import Stop, fingerprint, train, validation
-from .toy_ranks import start_toy
+from .toy_ranks import run_toy_ranks, start_toy
 
 WEIGHTS = {'a': torch.zeros(2)}
 
@@ -284,6 +287,28 @@ def test_checkpoints_by_iteration(tmp_path):
     assert checkpoints(tmp_path) == ['iter_8.pth', 'iter_9.pth']
 
 
+def test_a_kill_before_the_last_note_is_made_up_for(tmp_path, monkeypatch):
+    write = checkpoint_hook.write_atomically
+
+    def kill(path, content):
+        if content.endswith(b'epoch_3.pth'):
+            path.with_name(f'.{path.name}.tmp').touch()
+            raise Stop
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint_hook, 'write_atomically', kill)
+        with pytest.raises(Stop):
+            train(tmp_path)
+    (tmp_path / '.interrupted.pth.tmp').touch()  # of a kill before
+    (tmp_path / '.others.tmp').touch()
+    train(tmp_path, resume=True)  # has nothing left to train
+    assert [path.name for path in tmp_path.glob('.*')] == ['.others.tmp']
+    assert checkpoints(tmp_path) == ['epoch_2.pth', 'epoch_3.pth']
+    note = (tmp_path / 'last_checkpoint').read_text()
+    assert note == str(tmp_path / 'epoch_3.pth')
+
+
 @pytest.mark.slow
 @pytest.mark.long
 def test_kill_9_at_any_time_loses_nothing(tmp_path):
@@ -319,3 +344,57 @@ def test_nothing_to_resume_starts_from_the_weights_of_the_config(tmp_path):
     # there is something to resume now
     again = train(tmp_path / 'again', resume=True, start_from=start)
     assert Path(again._load_from) == tmp_path / 'again' / 'epoch_3.pth'
+
+
+@pytest.fixture
+def limits():
+    """Those of this process, again."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(
+    tmp_path, limits
+):
+    with pytest.raises(
+        CheckpointError, match=r'epoch_2\.pth: cannot write .* too large'
+    ) as caught:
+        train(tmp_path, custom_hooks=[dict(type='FullDiskHook')])
+    assert 'set another work_dir, then resume' in describe(caught.value)
+    assert checkpoints(tmp_path) == ['epoch_1.pth']
+    assert list(tmp_path.glob('.*')) == []
+    load_checkpoint_file(tmp_path / 'epoch_1.pth')
+
+
+def test_a_run_goes_on_when_there_is_room_again(tmp_path, limits):
+    whole = fingerprint(train(tmp_path / 'whole'))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with pytest.raises(CheckpointError):
+        train(tmp_path / 'full', custom_hooks=[dict(type='FullDiskHook')])
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert fingerprint(train(tmp_path / 'full', resume=True)) == whole
+
+
+def test_a_place_that_cannot_be_written_ends_the_run(tmp_path):
+    (tmp_path / '.epoch_2.pth.tmp').mkdir()  # root may write anywhere else
+    with pytest.raises(
+        CheckpointError, match=r'epoch_2\.pth: cannot write .* directory'
+    ):
+        train(tmp_path)
+    assert checkpoints(tmp_path) == ['epoch_1.pth']
+    note = (tmp_path / 'last_checkpoint').read_text()
+    assert note == str(tmp_path / 'epoch_1.pth')
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_full_disk_of_one_process_ends_both(tmp_path):
+    changes = {
+        'train_dataloader.batch_size': 2,
+        'custom_hooks': [dict(type='FullDiskHook')],
+    }
+    ended = run_toy_ranks(2, tmp_path / 'run', **changes)
+    assert [code for code, _ in ended] == [1, 1], ended
+    assert 'epoch_2.pth: cannot write' in ended[0][1]
+    assert checkpoints(tmp_path / 'run') == ['epoch_1.pth']

@@ -6,6 +6,7 @@ import itertools
 import json
 import multiprocessing as mp
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -168,6 +169,17 @@ class SignalHook(Hook):
         if self.calls == self.at and get_rank() == self.rank:
             for _ in range(self.times):
                 os.kill(os.getpid(), self.signum)
+
+
+@HOOKS.register_module()
+class FullDiskHook(Hook):
+    """From epoch 2 on no file can be larger than half a checkpoint."""
+
+    def before_train_epoch(self, runner) -> None:
+        if runner.epoch == 1:
+            size = (Path(runner.work_dir) / 'epoch_1.pth').stat().st_size
+            _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
 
 
 def _distributed() -> bool:

@@ -107,27 +107,29 @@ def test_batches_and_order_change_nothing():
     assert repr(run(features, shuffled, 2, **OPTIONS)) == expected
 
 
-def half_of_the_sets(rank: int, seeds: list[int]) -> list[str]:
-    """What one of two processes reports; the sampler pads odd sets."""
+def share_of_the_sets(rank: int, ranks: int, seeds: list[int]) -> list[str]:
+    """What one of the processes reports; the sampler pads odd sets."""
     results = []
     for seed in seeds:
         features = random_features(seed)
         samples = samples_of(features)
         metric = PersonSearchMetric(**OPTIONS)
         metric.dataset_meta = meta_of(features)
-        for i in range(-(-len(samples) // 2)):
-            sample = samples[(2 * i + rank) % len(samples)]
+        for i in range(-(-len(samples) // ranks)):
+            sample = samples[(ranks * i + rank) % len(samples)]
             metric.process({}, [sample.to_dict()])
         results.append(repr(metric.evaluate(len(samples))))
     return results
 
 
-def test_two_processes_equal_one_to_the_last_digit(tmp_path):
+@pytest.mark.parametrize('ranks', [2, 3, 4])
+def test_several_processes_equal_one_to_the_last_digit(ranks, tmp_path):
     seeds = list(range(10))
     sets = [random_features(seed) for seed in seeds]
-    assert {len(s.image_names) % 2 for s in sets} == {0, 1}
+    assert {bool(len(s.image_names) % ranks) for s in sets} == {False, True}
     expected = [repr(run(features, **OPTIONS)) for features in sets]
-    assert run_ranks(2, tmp_path, half_of_the_sets, seeds) == [expected] * 2
+    got = run_ranks(ranks, tmp_path, share_of_the_sets, ranks, seeds)
+    assert got == [expected] * ranks
 
 
 def test_dump_keeps_detections_below_the_cut(tmp_path):

@@ -16,6 +16,7 @@ from tests.distillation.networks import (
     network_config,
 )
 from tests.models.build import batch, model_config, scene
+from tests.ranks import run_ranks
 
 KEYS = {
     'loss_rpn_cls',
@@ -153,7 +154,39 @@ def test_both_oim_losses_see_the_table_before_the_batch(training):
     assert torch.equal(oim.queue, by_hand.queue)
     assert oim.queue_head == by_hand.queue_head
     assert torch.equal(oim.table, before) is not training
-    assert len(seen['remembered']) == training
+    assert len(seen['remembered']) == 2 * training
+
+
+def learn_pairs(rank, world_size):
+    """A step on this process's pairs; what the table has learned."""
+    cfg = qeeps_config()
+    cfg.backbone.norm_eval = cfg.roi_head.shared_head.norm_eval = True
+    cfg.roi_head.oim_head.norm_cfg = None
+    cfg.train_cfg.rcnn.sampler.num = 1000  # nothing is drawn
+    model = network(cfg, seed=0).train().double()
+    people = [[1], [1, 2], [2, 1], [1]]
+    shape = (96, 128)
+    scenes = [
+        scene(BOXES[: len(ids)], ids, shape=shape, seed=seed)
+        for seed, ids in enumerate([*people, *reversed(people)])
+    ]
+    for _, sample in scenes:
+        sample.set_metainfo(dict(pair_identity=1))
+    half = len(people) // world_size
+    mine = slice(rank * half, (rank + 1) * half)
+    share = [*scenes[:4][mine], *scenes[4:][mine]]
+    model.loss(*batch(model, *share, training=True))
+    loss_oim = model.roi_head.oim_head.loss_oim
+    return loss_oim.table.clone(), loss_oim.queue.clone()
+
+
+@pytest.mark.slow
+def test_two_processes_remember_as_one(tmp_path):
+    """Whom the galleries show before whom the queries show, of all."""
+    expected = learn_pairs(0, 1)
+    for got in run_ranks(2, tmp_path, learn_pairs, 2):
+        for ours, theirs in zip(got, expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9)
 
 
 def test_embeddings_are_those_of_the_boxes_on_the_gated_maps():
