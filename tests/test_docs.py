@@ -83,7 +83,11 @@ def usage(script, subcommand=''):
     words = [*filter(None, [subcommand]), '--help']
     if script in COMMANDS:  # without another start of Python
         with contextlib.redirect_stdout(io.StringIO()) as text:
-            assert main([script, *words]) == 0
+            try:
+                code = main([script, *words])
+            except SystemExit as end:
+                code = end.code
+        assert code == 0
         return text.getvalue().split('\n\n')[0]
     done = subprocess.run(
         [sys.executable, script, *words],
