@@ -11,7 +11,7 @@ from mmengine.registry import DefaultScope
 import tests.quick_runs  # noqa: F401 - patches mmengine
 from mmps.commands import main
 
-#: Rough seconds of a test by its mark; another takes a fifth of one.
+#: Rough seconds of a test by its mark; a twentieth for another.
 SECONDS = {'long': 30, 'slow': 10}
 
 
@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items):
     seconds = Counter()
     for item in items:
         marks = (mark.name for mark in item.iter_markers())
-        seconds[item.path] += max(SECONDS.get(m, 0.2) for m in (*marks, ''))
+        seconds[item.path] += max(SECONDS.get(m, 0.05) for m in (*marks, ''))
     items.sort(key=lambda item: (-seconds[item.path], str(item.path)))
 
 

@@ -1,9 +1,11 @@
 """The documentation at its word: links, commands, code, and the site."""
 
 import ast
+import contextlib
 import functools
 import importlib
 import inspect
+import io
 import json
 import re
 import shutil
@@ -14,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from mmps import checkpoints
-from mmps.commands import COMMANDS
+from mmps.commands import COMMANDS, main
 from tests.markdown import PAGES, ROOT, anchors, blocks, inline_code, links
 
 #: Makes bash tell what it would run instead of running it.
@@ -78,9 +80,17 @@ def commands(text):
 @functools.cache
 def usage(script, subcommand=''):
     """The lines of --help that list what a script or command takes."""
-    program = ('-m', 'mmps', script) if script in COMMANDS else (script,)
+    words = [*filter(None, [subcommand]), '--help']
+    if script in COMMANDS:  # without another start of Python
+        with contextlib.redirect_stdout(io.StringIO()) as text:
+            try:
+                code = main([script, *words])
+            except SystemExit as end:
+                code = end.code
+        assert code == 0
+        return text.getvalue().split('\n\n')[0]
     done = subprocess.run(
-        [sys.executable, *program, *filter(None, [subcommand]), '--help'],
+        [sys.executable, script, *words],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -25,6 +25,7 @@ def test_without_gradio_it_says_how_to_install_it(monkeypatch, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_it_starts_and_leaves_nothing_behind(tiny, tmp_path):
     pytest.importorskip('gradio')
     command = ('demo/app.py', '--device', 'cpu')

@@ -67,8 +67,13 @@ def unbroken(tmp_path_factory):
     return run(tmp_path_factory.mktemp('unbroken'))
 
 
-@pytest.mark.parametrize('workers', WORKERS)
-@pytest.mark.parametrize('iteration', [1, 6, 8, 14])
+@pytest.mark.parametrize(
+    ('iteration', 'workers'),
+    [
+        *((iteration, 'none') for iteration in (1, 6, 8, 14)),
+        *((6, 'two'), (14, 'two'), (8, 'two persistent')),
+    ],
+)
 def test_stopped_and_resumed_equals_unbroken(
     iteration, workers, unbroken, tmp_path
 ):

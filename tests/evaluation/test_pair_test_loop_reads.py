@@ -33,8 +33,9 @@ def decoded(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('threads', [0, 2])
-@pytest.mark.parametrize('guided', [False, True], ids=['plain', 'gated'])
+@pytest.mark.parametrize(
+    ('guided', 'threads'), [(False, 0), (True, 2)], ids=['plain', 'gated']
+)
 def test_an_image_is_decoded_once_for_a_block_of_queries(
     runner, gated, decoded, tmp_path, monkeypatch, guided, threads
 ):
