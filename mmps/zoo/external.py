@@ -77,7 +77,14 @@ def load_external(root: Path | None = None) -> dict[str, External]:
     found: dict[str, External] = {}
     if not path.is_file():
         return found
-    for record in read_metafile(path).get('Networks', []):
+    records = read_metafile(path).get('Networks', [])
+    if not isinstance(records, list) or not all(map(_is_entry, records)):
+        raise ZooError(
+            path,
+            'Networks is not a list of entries, whose keys have text as '
+            'values (Figures: numbers)',
+        )
+    for record in records:
         name = record.get('Name', '?')
         lacking = [key for key in _NEEDED if not record.get(key)]
         unknown = sorted(record.keys() - {*_NEEDED, *_OPTIONAL})
@@ -98,6 +105,15 @@ def load_external(root: Path | None = None) -> dict[str, External]:
             source=record.get('Figures Source', ''),
         )
     return found
+
+
+def _is_entry(record: object) -> bool:
+    """Whether all values are of the types that an entry has."""
+    return isinstance(record, dict) and all(
+        isinstance(key, str)
+        and isinstance(value, dict if key == 'Figures' else str)
+        for key, value in record.items()
+    )
 
 
 def external_overview(networks: Mapping[str, External]) -> str:

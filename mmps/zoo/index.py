@@ -26,6 +26,7 @@ from mmps.checkpoints.errors import CheckpointError
 from .errors import ZooError
 
 _INDEX = 'model-index.yml'
+_SHOWN = 80  # characters of a value that is wrong
 _SHA256 = re.compile('[0-9a-f]{64}')
 #: Key of the metadata: similarity from which on the network calls two people
 #: the same, see ``mmps.evaluation.match_threshold``.
@@ -166,7 +167,8 @@ def _load_index(root: Path) -> Index:
     for part in _get(index, 'Import', list, '', root / _INDEX):
         if not isinstance(part, str):
             raise ZooError(
-                root / _INDEX, f'Import: {part!r} is not the path of a file'
+                root / _INDEX,
+                f'Import: {_short(part)} is not the path of a file',
             )
         path = root / part
         for model in _get(read_metafile(path), 'Models', list, '', path):
@@ -177,6 +179,18 @@ def _load_index(root: Path) -> Index:
     return Index(root, entries)
 
 
+class _WithoutAliases(yaml.SafeLoader):
+    """A few aliases of aliases stand for more than memory holds."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(
+                problem='an alias (*name) is not read here',
+                problem_mark=self.peek_event().start_mark,
+            )
+        return super().compose_node(parent, index)
+
+
 def read_metafile(path: Path) -> dict:
     """Content of a metafile or of the index.
 
@@ -184,7 +198,7 @@ def read_metafile(path: Path) -> dict:
         ZooError: It cannot be read, or is something else.
     """
     try:
-        content = yaml.safe_load(path.read_text('utf-8'))
+        content = yaml.load(path.read_text('utf-8'), _WithoutAliases)
     except RecursionError as error:
         raise ZooError(path, 'is nested too deep to be read') from error
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -196,7 +210,7 @@ def read_metafile(path: Path) -> dict:
 
 def _entry(model: dict, path: Path) -> Entry:
     if not isinstance(model, dict):
-        raise ZooError(path, f'Models: {model!r} is not a mapping')
+        raise ZooError(path, f'Models: {_short(model)} is not a mapping')
     name = model.get('Name', '?')
     what = f'entry {name}: '
     for key in ('Name', 'In Collection', 'Config'):
@@ -226,9 +240,14 @@ def _get(content: dict, key: str, kind: type, what: str, path: Path):
     value = content.get(key, kind())
     if not isinstance(value, kind):
         raise ZooError(
-            path, f'{what}{key} is {value!r}, not a {kind.__name__}'
+            path, f'{what}{key} is {_short(value)}, not a {kind.__name__}'
         )
     return value
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f'{text[:_SHOWN]}...'
 
 
 def _results(model: dict, key: str, what: str, path: Path) -> dict[str, dict]:

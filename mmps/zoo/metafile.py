@@ -17,10 +17,22 @@ _SEARCH = ('mAP', 'top-1', 'top-5', 'top-10')
 _DETECTION = ('AP', 'recall')
 
 
+class _WithoutAliases(yaml.SafeDumper):
+    """``read_metafile`` refuses them."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
 def dumps(content: Mapping) -> str:
     """The one way in which a metafile is written."""
-    return yaml.safe_dump(
-        content, sort_keys=False, allow_unicode=True, width=79
+    return yaml.dump(
+        content,
+        None,
+        _WithoutAliases,
+        sort_keys=False,
+        allow_unicode=True,
+        width=79,
     )
 
 

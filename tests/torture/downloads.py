@@ -242,7 +242,10 @@ def _two_at_once(case: _Case) -> None:
     finally:
         _, status = os.waitpid(child, 0)
     assert status == 0, 'the other has no file'
-    assert sum(case.server.sent) == len(case.content), 'fetched twice'
+    assert sum(case.server.sent) == len(case.content), (
+        f'{len(case.content)} bytes, sent {case.server.sent} from '
+        f'{case.server.asked}'
+    )
     case.note_ranges()
 
 

@@ -34,7 +34,6 @@ from mmps.distillation import read_table
 from mmps.errors import InputError
 from mmps.evaluation import read_dump
 from mmps.evaluation.npz import meta_entry
-from mmps.experiments.campaign import read_plan
 from mmps.inference.gallery_index import INDEX, GalleryIndex
 from mmps.inference.lance_store import LanceStore
 from mmps.inference.onnx_file import sealed
@@ -430,7 +429,7 @@ def _metafile(case: _Case) -> Callable:
             (f'Import: {text}', ''),
             ('Import: [configs/m.yml]', f'{entry}'),
             ('Import: [configs/m.yml]', f'Models: {text}'),
-            ('Import: [configs/m.yml]', f'Networks: {text}\nruns: {text}'),
+            ('Import: [configs/m.yml]', f'Networks: {text}'),
             ('Import: [configs/m.yml]', f'{text}'),
         )
     )
@@ -443,7 +442,6 @@ def _metafile(case: _Case) -> Callable:
         (
             partial(_fetched, case.place),
             partial(load_external, case.place),
-            partial(read_plan, case.place / 'configs' / 'm.yml'),
         )
     )
 
@@ -486,6 +484,6 @@ _KINDS: dict[str, tuple[tuple, Callable[[_Case], Callable]]] = {
     'config in a checkpoint': ((CheckpointError,), _config_text),
     'safetensors': ((CheckpointError,), _safetensors),
     'exported network': ((InputError,), _network),
-    'metafile': ((InputError, ValueError), _metafile),
+    'metafile': ((InputError,), _metafile),
     'archive': ((InputError, FileNotFoundError, ValueError), _archive),
 }

@@ -227,3 +227,17 @@ def test_an_index_of_other_bytes_is_refused(content, message, tmp_path):
     (tmp_path / 'model-index.yml').write_bytes(content)
     with pytest.raises(ZooError, match=message):
         load_index(tmp_path)
+
+
+def test_an_alias_is_refused(tmp_path):
+    """Some of them stand for more than memory holds."""
+    write_zoo(tmp_path)
+    laughs = ['a0: &a0 [x, x]']
+    for n in range(1, 30):
+        laughs.append(f'a{n}: &a{n} [{", ".join([f"*a{n - 1}"] * 9)}]')
+    (tmp_path / 'model-index.yml').write_text(
+        '\n'.join([*laughs, 'Import: [*a29]'])
+    )
+    forget_indexes()
+    with pytest.raises(ZooError, match=r'an alias .* is not read here'):
+        load_index(tmp_path)
