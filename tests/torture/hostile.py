@@ -74,6 +74,7 @@ def attack(trial: Trial) -> str:
         serve({}) as server,
         quiet(),
         mock.patch.dict(os.environ, MMPS_CACHE=str(trial.folder / 'cache')),
+        mock.patch.object(os, 'fsync'),  # disks may take seconds for it
     ):
         for number, rng in trial.each():
             kind = kinds[number % len(kinds)]
