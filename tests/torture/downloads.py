@@ -312,6 +312,9 @@ class _Server:
             handler.send_header('Location', self.target)
             handler.end_headers()
             return
+        if handler.path != f'/{case.name}':
+            handler.send_error(404)
+            return
         self.asked.append((handler.path, start))
         rule = self.plan.pop(0) if self.plan else {}
         body = rule.get('body', case.content)
