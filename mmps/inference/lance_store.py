@@ -94,7 +94,14 @@ class LanceStore(GalleryStore):
         database = _lancedb().connect(
             str(self.path), read_consistency_interval=timedelta(0)
         )
-        self._table = database.open_table('people')
+        try:
+            self._table = database.open_table('people')
+        except (OSError, RuntimeError, ValueError) as error:
+            raise InputError(
+                self.path,
+                f'its people cannot be read: {str(error):.200}',
+                'Restore the whole folder from a copy',
+            ) from error
 
     @classmethod
     def create(
@@ -644,12 +651,13 @@ def _notes(path: Path) -> dict:
         notes = json.loads(file.read_text())
         if notes['format'] != FORMAT or notes['version'] != VERSION:
             raise ValueError(
-                f'it is {notes["format"]!r}, version {notes["version"]}'
+                f'it is {notes["format"]!r:.80}, version '
+                f'{notes["version"]!r:.80}'
             )
         for name, kinds in _NOTED.items():
             if not isinstance(notes.get(name), kinds):
-                raise ValueError(f'{name} is {notes.get(name)!r}')
-    except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f'{name} is {notes.get(name)!r:.80}')
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(
             file,
             f'is not that of an archive that this program reads ({error})',

@@ -27,8 +27,10 @@ from mmps.checkpoints.errors import CheckpointError
 from .errors import ZooError
 
 _INDEX = 'model-index.yml'
-#: Lists and mappings in each other, of a metafile: it has about seven.
-_DEEPEST = 30
+#: The one in C, where there is one: much faster, above all on nonsense.
+_LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+_DEEPEST = 50  # list or mapping in another
+_SHOWN = 80  # characters of a value that is wrong
 _SHA256 = re.compile('[0-9a-f]{64}')
 #: Key of the metadata: similarity from which on the network calls two people
 #: the same, see ``mmps.evaluation.match_threshold``.
@@ -169,7 +171,8 @@ def _load_index(root: Path) -> Index:
     for part in _get(index, 'Import', list, '', root / _INDEX):
         if not isinstance(part, str):
             raise ZooError(
-                root / _INDEX, f'Import: {part!r} is not the path of a file'
+                root / _INDEX,
+                f'Import: {_short(part)} is not the path of a file',
             )
         path = root / part
         for model in _get(read_metafile(path), 'Models', list, '', path):
@@ -187,7 +190,7 @@ def read_metafile(path: Path) -> dict:
         ZooError: It cannot be read, or is something else.
     """
     try:
-        content = yaml.load(path.read_text('utf-8'), Loader=_Loader)
+        content = _loaded(path.read_text('utf-8'))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ZooError(path, f'cannot be read: {error}') from error
     if not isinstance(content, dict):
@@ -195,35 +198,30 @@ def read_metafile(path: Path) -> dict:
     return content
 
 
-class _Loader(yaml.SafeLoader):
-    """A loader of plain values, in time and memory that the text explains.
+def _loaded(text: str) -> object:
+    """YAML of some levels, without aliases.
 
-    A few lines of aliases of aliases stand for more than any memory holds,
-    and the time for a level of nesting grows with the levels.
+    A few aliases of aliases stand for more than memory holds.
     """
-
-    _depth = 0
-
-    def compose_node(self, parent, index):
-        event = self.peek_event()
+    depth = 0
+    for event in yaml.parse(text, _LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
         problem = ''
         if isinstance(event, yaml.AliasEvent):
-            problem = f'*{event.anchor} is an alias; write out what it means'
-        elif self._depth > _DEEPEST:
+            problem = 'an alias (*name) is not read here'
+        elif depth > _DEEPEST:
             problem = 'is nested too deep to be read'
         if problem:
-            raise yaml.composer.ComposerError(
-                None, None, problem, event.start_mark
+            raise yaml.MarkedYAMLError(
+                problem=problem, problem_mark=event.start_mark
             )
-        self._depth += 1
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
+    return yaml.load(text, _LOADER)
 
 
 def _entry(model: dict, path: Path) -> Entry:
     if not isinstance(model, dict):
-        raise ZooError(path, f'Models: {model!r} is not a mapping')
+        raise ZooError(path, f'Models: {_short(model)} is not a mapping')
     name = model.get('Name', '?')
     what = f'entry {name}: '
     for key in ('Name', 'In Collection', 'Config'):
@@ -259,9 +257,14 @@ def _get(content: dict, key: str, kind: type, what: str, path: Path):
     value = content.get(key, kind())
     if not isinstance(value, kind):
         raise ZooError(
-            path, f'{what}{key} is {value!r}, not a {kind.__name__}'
+            path, f'{what}{key} is {_short(value)}, not a {kind.__name__}'
         )
     return value
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f'{text[:_SHOWN]}...'
 
 
 def _results(model: dict, key: str, what: str, path: Path) -> dict[str, dict]:

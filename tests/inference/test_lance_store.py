@@ -163,6 +163,21 @@ def test_other_networks_thresholds_and_folders_are_refused(store, tmp_path):
         LanceStore(tmp_path)
 
 
+def test_a_damaged_archive_is_named(store, tmp_path):
+    noted = (store.path / 'archive.json').read_text()
+    folder = tmp_path / 'damaged'
+    folder.mkdir()
+    for text, message in (
+        ('[' * 10**5, 'not that of an archive'),
+        (noted.replace('"net"', str([1] * 999)), r'network is \[1, .{,99}$'),
+        (noted, 'its people cannot be read'),
+    ):
+        (folder / 'archive.json').write_text(text)
+        with pytest.raises(InputError, match=message) as caught:
+            LanceStore(folder)
+        assert len(str(caught.value)) < 600
+
+
 def test_nothing_is_added_of_what_is_refused(store, index):
     sources, boxes = part(index, 0, 2)
     wrong = Boxes(boxes.bboxes, boxes.scores, 2 * boxes.embeddings, [0, 5, 10])

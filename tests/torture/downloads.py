@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
+from unittest import mock
 
 from mmps.checkpoints import CheckpointError, fetch
 
@@ -29,7 +30,8 @@ def attack(trial: Trial) -> str:
     kinds = list(_KINDS)
     server = _Server(secret)
     try:
-        with quiet():
+        # disks may take seconds for it
+        with quiet(), mock.patch.object(os, 'fsync'):
             for number, rng in trial.each():
                 kind = kinds[number % len(kinds)]
                 case = _Case(rng, trial.folder / str(number), server)
@@ -242,7 +244,10 @@ def _two_at_once(case: _Case) -> None:
     finally:
         _, status = os.waitpid(child, 0)
     assert status == 0, 'the other has no file'
-    assert sum(case.server.sent) == len(case.content), 'fetched twice'
+    assert sum(case.server.sent) == len(case.content), (
+        f'{len(case.content)} bytes, sent {case.server.sent} from '
+        f'{case.server.asked}'
+    )
     case.note_ranges()
 
 
@@ -299,13 +304,16 @@ class _Server:
 
     def answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
         """Of one request."""
-        case = self._case
+        case, sent = self._case, self.sent  # may be another's when it ends
         asked = handler.headers.get('Range', 'bytes=0-')
         start = int(asked.removeprefix('bytes=').removesuffix('-'))
         if handler.path == '/again':
             handler.send_response(302)
             handler.send_header('Location', self.target)
             handler.end_headers()
+            return
+        if handler.path != f'/{case.name}':
+            handler.send_error(404)
             return
         self.asked.append((handler.path, start))
         rule = self.plan.pop(0) if self.plan else {}
@@ -330,7 +338,7 @@ class _Server:
         handler.send_header('Content-Type', kind)
         handler.end_headers()
         part = body[start : rule.get('until')]
-        self.sent.append(len(part))
+        sent.append(len(part))
         with suppress(OSError):
             if rule.get('drip'):
                 for place in range(40):

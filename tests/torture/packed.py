@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -125,15 +126,19 @@ class _Makers:
             True: checkpoint.getvalue(),
             False: (folder / 'whole.npz').read_bytes(),
         }
-        # packed once: to pack zeros takes longer than all else
-        self._bomb = io.BytesIO()
+        self.escaped = 0
+
+    @cached_property
+    def _bomb(self) -> bytes:
+        """Packed once: to pack zeros takes longer than all else."""
+        buffer = io.BytesIO()
         with (
-            zipfile.ZipFile(self._bomb, 'w', zipfile.ZIP_DEFLATED) as archive,
+            zipfile.ZipFile(buffer, 'w', zipfile.ZIP_DEFLATED) as archive,
             archive.open('archive/data.pkl', 'w') as entry,
         ):
             for _ in range(_BOMB // 10**7):
                 entry.write(bytes(10**7))
-        self.escaped = 0
+        return buffer.getvalue()
 
     def archive(
         self, rng: random.Random, place: Path, is_checkpoint: bool
@@ -213,9 +218,9 @@ class _Makers:
         """A huge ratio; the same bytes many times; a lie about a size."""
         kind = rng.randrange(4)
         if kind == 0:
-            return self._bomb.getvalue()
+            return self._bomb
         if kind == 1:
-            return gzip.compress(self._bomb.getvalue())
+            return gzip.compress(self._bomb)
         content = bytearray(self._whole[is_checkpoint])
         entry = content.index(b'PK\x01\x02')
         if kind == 2:  # sizes of the first entry, packed and unpacked
