@@ -1,4 +1,7 @@
-"""A few cases of each campaign, so that none breaks unseen."""
+"""A few cases of campaigns, so that none breaks unseen.
+
+That of `requests` is in tests/demo, whose tests import Gradio anyway.
+"""
 
 import pytest
 
@@ -6,8 +9,8 @@ from .campaigns import CAMPAIGNS, attack
 from .trial import Trial
 
 
-@pytest.mark.parametrize('name', ['annotations', 'pictures', 'requests'])
-# forks in a process with threads, and Gradio, whose warnings are not ours
+# they fork, perhaps with threads of other tests
+@pytest.mark.parametrize('name', ['annotations', 'pictures'])
 @pytest.mark.filterwarnings('ignore')
 def test_a_few_cases(name, tmp_path):
     assert name in CAMPAIGNS
