@@ -8,8 +8,6 @@ import pytest
 
 from mmps.demo import guard
 from mmps.demo.guard import is_foreign
-from tests.torture.campaigns import attack
-from tests.torture.trial import Trial
 
 from .pages import served
 
@@ -170,11 +168,3 @@ def test_who_is_foreign():
     for origin in (b'https://localhost:7860', b'http://localhost'):
         assert is_foreign(dict([host, (b'origin', origin)]), get)
     assert is_foreign({b'origin': b'http://localhost:7860'}, get)
-
-
-def test_a_few_odd_requests(tmp_path):
-    trial = Trial(seed=0, cases=12, folder=tmp_path, minutes=5)
-    assert 'a good request was answered after each' in attack(
-        'requests', trial
-    )
-    assert (trial.done, trial.broken) == (12, [])
