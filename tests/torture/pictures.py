@@ -32,7 +32,7 @@ from mmps.visualization import canvas
 from tests.distillation.networks import network
 from tests.inference.tiny import TINY
 
-from .child import Child
+from .child import Child, quiet
 from .cost import cost
 from .picture_files import REFUSED, SAME, Broken, broken, originals, solid
 from .trial import Trial, batches
@@ -83,7 +83,7 @@ def attack(trial: Trial) -> str:
                         assert what == truth[case.like], f'{path.name}: {what}'
                     _check_costs(views)
             if len(group) == GROUP:
-                with trial.attempt(group[-1][0]):
+                with trial.attempt(group[-1][0]), quiet():
                     # none ended a process; and LanceDB survives no fork
                     _check_group(readers.gather(list(states)), states)
                     seen['groups'] += 1
