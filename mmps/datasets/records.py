@@ -160,7 +160,7 @@ def is_nowhere(xywh: Sequence[float]) -> bool:
     It ends where every image begins or earlier, lies where none reaches, or
     is so far away that nothing is left of its sides.
     """
-    x, y, width, height = xywh
+    x, y, width, height = map(float, xywh)  # NumPy would warn of infinity
     ends = x + width, y + height
     return (
         min(ends) <= 0

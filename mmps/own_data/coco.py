@@ -64,7 +64,7 @@ def read_coco(
                 continue
             name = _name(row, id_field, nobody, file, where)
             image = row.get('image_id')
-            if not isinstance(image, str | int):
+            if not isinstance(image, str | int | float):
                 raise DatasetError(
                     file, f'{where}: image_id {image!r} is no id'
                 )
@@ -116,7 +116,7 @@ def _category(content: dict, asked: str | None, file: Path):
     if not isinstance(rows, list) or not all(
         isinstance(row, dict)
         and isinstance(row.get('name'), str)
-        and type(row.get('id')) is int
+        and isinstance(row.get('id'), str | int)
         for row in rows
     ):
         raise DatasetError(

@@ -133,7 +133,7 @@ def _image_folder(folder: Path) -> str:
     except (configparser.Error, UnicodeDecodeError) as error:
         raise DatasetError(file, f'cannot be read: {error}') from error
     name = parser.get('Sequence', 'imDir', fallback='img1')
-    if not re.fullmatch(r'[\w .-]+', name):
+    if not re.fullmatch(r'\w[\w .-]*', name):
         raise DatasetError(
             file, f'imDir={name!r} is not the name of a folder beside it'
         )

@@ -226,10 +226,16 @@ def test_an_unknown_layout(tmp_path):
 
 def test_a_broken_marker(tmp_path):
     root = write_cuhk(tmp_path / 'c', images=False)
-    for text in ('', '[]', '{"counts": 3}', '{"counts": {"queries": "x"}}'):
+    for text in (
+        *('[]', '{"counts": 3}', '{"counts": {"queries": "x"}}'),
+        '{"counts": {"queries": 1e999}}',
+    ):
         (root / 'synthetic.json').write_text(text)
         with pytest.raises(DatasetError, match=r"synthetic\.json.*'counts'"):
             check_dataset(root)
+    (root / 'synthetic.json').write_text('')
+    with pytest.raises(DatasetError, match=r'synthetic\.json: cannot be read'):
+        check_dataset(root)
 
 
 @pytest.fixture

@@ -166,7 +166,7 @@ def test_what_is_no_image_is_named(searcher, tmp_path):
         searcher.query(wrong)
     thin = tmp_path / 'thin.png'
     cv2.imwrite(str(thin), np.zeros((200, 1, 3), np.uint8))
-    with pytest.raises(ValueError, match=r'thin\.png: has 1 x 200 pixels'):
+    with pytest.raises(ValueError, match=r'thin\.png has 1 x 200 pixels'):
         searcher.query(thin)
 
 

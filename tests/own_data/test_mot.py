@@ -84,7 +84,9 @@ def test_lines_that_are_wrong(row, message, tmp_path):
         read_mot([folder])
 
 
-@pytest.mark.parametrize('name', ['../gate/img1', '%(x)s', '', '/', 'a\0b'])
+@pytest.mark.parametrize(
+    'name', ['../gate/img1', '..', '%(x)s', '', '/', 'a\0b']
+)
 def test_a_folder_of_pictures_that_is_elsewhere(name, tmp_path):
     folder = write_mot(tmp_path / 'gate')
     (folder / 'seqinfo.ini').write_text(f'[Sequence]\nimDir={name}\n')

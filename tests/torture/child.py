@@ -1,10 +1,12 @@
 """A forked process that answers calls, and may die of one."""
 
+import logging
 import multiprocessing
 import os
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,16 +102,30 @@ class Child:
 
 def _serve(pipe, others, function: Callable[..., Any]) -> None:
     others.close()
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    while True:
-        try:
-            calls = pipe.recv()
-        except EOFError:
-            return
-        for args in calls:
+    with quiet():
+        while True:
             try:
-                answer = Answer(function(*args))
-            except Exception:
-                answer = Answer(problem=traceback.format_exc()[-300:])
-            pipe.send(answer)
+                calls = pipe.recv()
+            except EOFError:
+                return
+            for args in calls:
+                try:
+                    answer = Answer(function(*args))
+                except Exception:
+                    answer = Answer(problem=traceback.format_exc()[-300:])
+                pipe.send(answer)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Lose what is logged or written to stderr, by C libraries, too."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,4 +1,7 @@
-"""A few cases of campaigns, so that none breaks unseen."""
+"""A few cases of campaigns, so that none breaks unseen.
+
+Those of ``requests`` are in tests/demo, whose tests import Gradio anyway.
+"""
 
 import pytest
 
@@ -16,7 +19,6 @@ CASES = {
     'operators': 60,
     'packed': 12,
     'pictures': 12,
-    'requests': 12,
 }
 NEEDED = {
     'hostile': ('lancedb', 'onnx', 'onnxruntime'),
@@ -25,7 +27,7 @@ NEEDED = {
 
 
 @pytest.mark.parametrize('name', CASES)
-# forks in a process with threads, and Gradio, whose warnings are not ours
+# they fork, perhaps with threads of other tests
 @pytest.mark.filterwarnings('ignore')
 def test_a_few_cases_keep_the_promise(name, tmp_path):
     for package in NEEDED.get(name, ()):

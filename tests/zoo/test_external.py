@@ -2,7 +2,6 @@ import hashlib
 from urllib.parse import urlsplit
 
 import pytest
-import yaml
 
 from mmps.checkpoints import CheckpointError, load_checkpoint_file
 from mmps.checkpoints.download import file_name
@@ -14,6 +13,7 @@ from mmps.zoo import (
     fetch_external,
     load_external,
 )
+from mmps.zoo.metafile import dumps
 from tests.checkpoints.server import serve
 from tests.published.files import checkpoint_of, save_old
 
@@ -42,7 +42,7 @@ def theirs(tmp_path):
         path = tmp_path / 'zoo/configs/external.yml'
         path.parent.mkdir(parents=True, exist_ok=True)
         records = records or ({**RECORD, **keys},)
-        path.write_text(yaml.safe_dump({'Networks': list(records)}))
+        path.write_text(dumps({'Networks': list(records)}))
         return load_external(tmp_path / 'zoo').get('theirs')
 
     return write
@@ -103,7 +103,6 @@ def test_details_are_all_that_is_known(theirs):
         ([{'Title': 'x'}], r'entry \? has no Name, Network'),
         ([{**RECORD, 'Url': 'x'}], 'theirs has Url, which mean'),
         ([RECORD, RECORD], 'theirs is listed twice'),
-        ('theirs', "Networks is 'theirs', not a list"),
         (['theirs'], "Networks: 'theirs' is not a mapping"),
         ([{**RECORD, 1: 'x', None: 'x'}], 'theirs has 1, None, which mean'),
         ([{**RECORD, 'Where': 7}], 'theirs: Where is 7, not text'),
@@ -113,6 +112,13 @@ def test_details_are_all_that_is_known(theirs):
 def test_a_wrong_list_is_told(records, match, theirs):
     with pytest.raises(ZooError, match=match):
         theirs(*records)
+
+
+def test_a_list_that_is_none_is_told(tmp_path):
+    (tmp_path / 'configs').mkdir()
+    (tmp_path / 'configs/external.yml').write_text('Networks: theirs\n')
+    with pytest.raises(ZooError, match="Networks is 'theirs', not a list"):
+        load_external(tmp_path)
 
 
 def test_the_first_download_is_kept_in_mind(theirs, cache):
