@@ -99,7 +99,7 @@ class LanceStore(GalleryStore):
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(
                 self.path,
-                f'its people cannot be read: {str(error):.200}',
+                f'its people cannot be read: {error!s:.200}',
                 'Restore the whole folder from a copy',
             ) from error
 
