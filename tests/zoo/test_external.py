@@ -102,7 +102,9 @@ def test_details_are_all_that_is_known(theirs):
         ([{**RECORD, 'Licence': ''}], 'entry theirs has no Licence'),
         ([{'Title': 'x'}], r'entry \? has no Name, Network'),
         ([{**RECORD, 'Url': 'x'}], 'theirs has Url, which mean'),
-        ([RECORD, RECORD], 'theirs is listed twice'),
+        ([RECORD, dict(RECORD)], 'theirs is listed twice'),
+        ([RECORD, 5], 'Networks is not a list of entries'),
+        ([{**RECORD, 'Where': {'x': 1}}], 'is not a list of entries, whose'),
     ],
 )
 def test_a_wrong_list_is_told(records, match, theirs):
