@@ -169,7 +169,7 @@ def test_a_damaged_archive_is_named(store, tmp_path):
     folder.mkdir()
     for text, message in (
         ('[' * 10**5, 'not that of an archive'),
-        (noted.replace('"net"', str([1] * 999)), r'network is \[1, .{,99}$'),
+        (noted.replace('"net"', str([1] * 999)), r'network is \[1, 1, '),
         (noted, 'its people cannot be read'),
     ):
         (folder / 'archive.json').write_text(text)

@@ -10,6 +10,7 @@ import json
 import os
 import pickle
 import random
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -65,7 +66,6 @@ def attack(trial: Trial) -> str:
     """Give each kind of file to its readers, in turn."""
     canaries = trial.folder / 'canaries'
     canaries.mkdir()
-    import_module('lancedb')  # takes seconds, once
     died = _control(canaries)
     place = trial.folder / 'place'
     counts, slowest, most = Counter(), 0.0, 0.0
@@ -73,6 +73,7 @@ def attack(trial: Trial) -> str:
     with (
         serve({}) as server,
         quiet(),
+        warnings.catch_warnings(action='ignore'),
         mock.patch.dict(os.environ, MMPS_CACHE=str(trial.folder / 'cache')),
         mock.patch.object(os, 'fsync'),  # disks may take seconds for it
     ):
@@ -112,7 +113,8 @@ def _control(canaries: Path) -> int:
         for seed in range(3):
             path = canaries / f'{number}.{seed}'
             opcodes = payload(number, str(path), random.Random(seed))
-            with suppress(Exception):  # after it has run
+            # what is raised comes after it has run
+            with suppress(Exception), warnings.catch_warnings(action='ignore'):
                 pickle.loads(within(('meta', 'cfg'), opcodes))
             made = list(canaries.iterdir())
             assert len(made) == 1, f'{number}, {seed}: the canary lives'
@@ -462,6 +464,7 @@ def _archive(case: _Case) -> Callable:
     noted = dict(
         format='mmps archive', version=1, network='n', det_thr=0.5, dims=4
     )
+    import_module('lancedb')  # takes seconds, once
     (case.place / 'people.lance').mkdir()
     number = 10 ** case.rng.randrange(3, 300)
     change = case.choose(

@@ -41,6 +41,13 @@ def test_figures_of_a_test_are_percent_with_one_digit():
     ]
 
 
+def test_what_is_there_twice_is_written_twice():
+    """No alias, which ``read_metafile`` refuses."""
+    shared = {'mAP': 1.5}
+    text = dumps({'one': shared, 'two': shared})
+    assert text == 'one:\n  mAP: 1.5\ntwo:\n  mAP: 1.5\n'
+
+
 def test_what_could_not_be_measured_has_no_figure():
     result = {'det/AP': math.nan, 'G50/mAP': None, 'G50/top-1': 0.5}
     (table,) = results_of(result, 'x')
