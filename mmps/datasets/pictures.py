@@ -3,6 +3,8 @@
 Nothing is decoded.
 """
 
+import os
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,4 +131,28 @@ def _header(path: str | PathLike) -> tuple[int, int]:
                 f'is an animation of {image.n_frames} frames',
                 'save a frame of it as a picture of its own, or a video',
             )
+        if image.format == 'PNG':
+            _check_chunks(path)
         return image.size
+
+
+def _check_chunks(path: str | PathLike) -> None:
+    """Refuse a PNG with a part that is longer than what is left of the file.
+
+    OpenCV makes room for what a part claims, up to 2 GB, before it reads.
+    """
+    size, at = os.path.getsize(path), 8
+    with open(path, 'rb') as file:
+        while at + 8 <= size:
+            file.seek(at)
+            length, kind = struct.unpack('>I4s', file.read(8))
+            at += 12 + length
+            if kind == b'IEND':
+                break
+    if at > size:
+        raise DatasetError(
+            path,
+            'is no image that can be read (a part of it reaches beyond the '
+            'end of the file: it was cut short, or is damaged)',
+            'copy it again from its source',
+        )

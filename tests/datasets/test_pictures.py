@@ -68,6 +68,16 @@ def test_what_has_no_header_of_a_known_kind_is_refused(content, tmp_path):
         check_file(path)
 
 
+@pytest.mark.parametrize('length', [1, 1 << 20, (1 << 31) - 1])
+def test_a_part_of_a_png_that_the_file_does_not_hold(length, tmp_path):
+    path = png_of(tmp_path / 'a.png', 60, 40)
+    check_file(path)
+    more = length.to_bytes(4, 'big') + b'juNk' + bytes(4)
+    path.write_bytes(path.read_bytes() + more)
+    with pytest.raises(DatasetError, match=r'a\.png: .*beyond the end of the'):
+        check_file(path)
+
+
 @pytest.mark.parametrize('kind', ['PNG', 'WEBP'])
 @pytest.mark.parametrize('check', [check_file, picture_size])
 def test_an_animation_is_refused(kind, check, tmp_path):

@@ -92,7 +92,7 @@ def _change(holder: dict | list, key, rng: random.Random) -> None:
         holder.insert(key, copy.deepcopy(holder[key]))
     elif way == 2 and isinstance(holder, dict):
         holder[rng.choice(('x', '', 'id', key[:-1]))] = holder.pop(key)
-    elif way == 3 and isinstance(holder[key], int | float):
+    elif way == 3 and _is_number(holder[key]):
         factor = rng.choice((-1, 0, 1e3, 1e-3, 1e306, 1.5))
         holder[key] = holder[key] * factor
     elif way == 4:
@@ -100,6 +100,10 @@ def _change(holder: dict | list, key, rng: random.Random) -> None:
         holder[key] = copy.deepcopy(other[0][other[1]])
     else:
         holder[key] = copy.deepcopy(rng.choice(ODD))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and abs(value) < 1e300
 
 
 def broken_json(text: str, rng: random.Random) -> bytes:

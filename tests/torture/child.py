@@ -3,11 +3,13 @@
 import logging
 import multiprocessing
 import os
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -33,11 +35,12 @@ class Child:
 
     Args:
         function: Its arguments and results are pickled.
-        patience: Seconds after which an answer is not waited for any more.
+        patience: Seconds of the processor that an answer may take, and a
+            twentieth of how long it is waited for: machines are loaded.
     """
 
     def __init__(
-        self, function: Callable[..., Any], patience: float = 60
+        self, function: Callable[..., Any], patience: float = 30
     ) -> None:
         self._function, self._patience = function, patience
         self._process = self._pipe = None
@@ -70,7 +73,7 @@ class Child:
                 yield self._answer()
 
     def _answer(self) -> Answer:
-        if not self._pipe.poll(self._patience):
+        if not self._answers_in_time():
             self._end()
             return Answer(problem=f'no answer in {self._patience:g} s')
         try:
@@ -80,6 +83,20 @@ class Child:
             number = self._process.exitcode
             self._end()
             return Answer(problem=f'the process ended with {number}')
+
+    def _answers_in_time(self) -> bool:
+        end = time.monotonic() + 20 * self._patience
+        most = self._seconds() + self._patience
+        while not self._pipe.poll(min(1, self._patience)):
+            if self._seconds() > most or time.monotonic() > end:
+                return False
+        return True
+
+    def _seconds(self) -> float:
+        """That the process has had of the processor (Linux)."""
+        text = Path(f'/proc/{self._process.pid}/stat').read_text()
+        ticks = text.rpartition(')')[2].split()[11:13]
+        return sum(map(int, ticks)) / os.sysconf('SC_CLK_TCK')
 
     def _fork(self) -> None:
         context = multiprocessing.get_context('fork')

@@ -211,7 +211,8 @@ def _tiny(name: str, data: bytes, rng: random.Random) -> Broken:
 
 def _moving(name: str, data: bytes, rng: random.Random) -> Broken:
     """Several frames in one file."""
-    frames = [Image.new('RGB', (WIDTH, HEIGHT), (n, 9, 9)) for n in range(3)]
+    shades = 0, 99, 200  # else an encoder would write one frame
+    frames = [Image.new('RGB', (WIDTH, HEIGHT), (n, 9, 9)) for n in shades]
     kind = rng.choice(('PNG', 'WEBP', 'GIF'))
     whole = _bytes(frames[0], kind, save_all=True, append_images=frames[1:])
     if rng.random() < 0.5:

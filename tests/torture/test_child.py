@@ -7,7 +7,7 @@ from .cost import cost
 
 def answer(number):
     if number == 2:
-        os.kill(os.getpid(), signal.SIGSEGV)
+        os.kill(os.getpid(), signal.SIGKILL)
     if number == 3:
         raise ValueError('three')
     return number * 10
@@ -20,15 +20,23 @@ def test_a_call_that_kills_the_process_is_told_from_the_others():
     assert [a.result for a in answers] == [10, None, None, 40]
     problems = [a.problem for a in answers]
     assert (problems[0], problems[3]) == ('', '')
-    assert problems[1] == f'the process ended with {-signal.SIGSEGV}'
+    assert problems[1] == f'the process ended with {-signal.SIGKILL}'
     assert problems[2].endswith('ValueError: three\n')
     assert (again.result, again.problem) == (50, '')
 
 
+def endless(how):
+    if how == 'waits':
+        signal.pause()
+    while how == 'computes':
+        pass
+    return 7
+
+
 def test_a_call_without_an_end_is_left():
-    with Child(lambda wait: signal.pause() if wait else 7, 0.2) as child:
-        hangs, fine = child([(True,), (False,)])
-    assert hangs.problem == 'no answer in 0.2 s'
+    with Child(endless, patience=0.05) as child:
+        *lost, fine = child([('waits',), ('computes',), ('no',)])
+    assert {answer.problem for answer in lost} == {'no answer in 0.05 s'}
     assert fine.result == 7
 
 

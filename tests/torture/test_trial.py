@@ -5,7 +5,7 @@ import pytest
 
 from . import __main__ as program
 from .campaigns import CAMPAIGNS, Campaign
-from .trial import Trial
+from .trial import Trial, batches
 
 
 def numbers(trial):
@@ -71,6 +71,11 @@ def test_the_result_says_what_a_run_gave(
     assert 'fake was seen' in printed
     kept = json.loads((tmp_path / 'fake.json').read_text())
     assert (kept['cases'], kept['whole']) == (4, False)
+
+
+def test_batches_are_the_same_items():
+    assert list(batches(range(5), 2)) == [[0, 1], [2, 3], [4]]
+    assert list(batches([], 2)) == []
 
 
 def test_an_unknown_name_is_refused(monkeypatch, capsys):
