@@ -1,5 +1,8 @@
 """The joint network: Faster R-CNN on C4 with a re-identification branch."""
 
+from collections import defaultdict
+from collections.abc import Iterator
+
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
@@ -102,6 +105,9 @@ class PersonSearchRCNN(TwoStageDetector):
     ) -> SampleList:
         """Detect and embed people, and embed the boxes that are given.
 
+        Images of different padded sizes do not see each other's padding:
+        what is found does not depend on the batch.
+
         Args:
             batch_inputs: (B, 3, H, W) float, normalised and padded.
             batch_data_samples: May hold ``gt_instances`` and
@@ -113,15 +119,15 @@ class PersonSearchRCNN(TwoStageDetector):
             ``labels``, ``embeddings``) and with ``embeddings`` of the given
             boxes.
         """
-        feats = self.feats_of(batch_inputs, batch_data_samples)
-        proposals = self.rpn_head.predict(
-            feats, batch_data_samples, rescale=False
-        )
-        found = self.roi_head.predict(
-            feats, proposals, batch_data_samples, rescale=rescale
-        )
-        self.roi_head.embed_given(feats, batch_data_samples)
-        return self.add_pred_to_datasample(batch_data_samples, found)
+        for inputs, samples in _of_one_size(batch_inputs, batch_data_samples):
+            feats = self.feats_of(inputs, samples)
+            proposals = self.rpn_head.predict(feats, samples, rescale=False)
+            found = self.roi_head.predict(
+                feats, proposals, samples, rescale=rescale
+            )
+            self.roi_head.embed_given(feats, samples)
+            self.add_pred_to_datasample(samples, found)
+        return batch_data_samples
 
     def embed_people(self, data: dict) -> SampleList:
         """Embed annotated boxes without detecting anyone.
@@ -133,14 +139,42 @@ class PersonSearchRCNN(TwoStageDetector):
             The samples with ``gt_instances.embeddings`` (n, D).
         """
         data = self.data_preprocessor(data, False)
-        samples = data['data_samples']
-        self.roi_head.embed_given(
-            self.feats_of(data['inputs'], samples), samples
-        )
-        return samples
+        for inputs, samples in _of_one_size(
+            data['inputs'], data['data_samples']
+        ):
+            self.roi_head.embed_given(self.feats_of(inputs, samples), samples)
+        return data['data_samples']
 
     def feats_of(
         self, batch_inputs: Tensor, batch_data_samples: SampleList
     ) -> tuple[Tensor]:
         """C4 map of images whose padding the samples tell."""
         return self.extract_feat(batch_inputs)
+
+
+def _of_one_size(
+    inputs: Tensor, samples: SampleList
+) -> Iterator[tuple[Tensor, SampleList]]:
+    """Split a batch by the padded sizes that its images have alone.
+
+    Convolutions near the right and lower border see what is beside the
+    image, and a smaller image of a batch has the padding of a larger one
+    there.
+
+    Args:
+        inputs: (B, 3, H, W).
+        samples: B samples, with ``pad_shape`` from the preprocessor; without
+            it an image is taken to fill the batch.
+
+    Yields:
+        (b, 3, h, w) and the samples.
+    """
+    rows = defaultdict(list)
+    for row, sample in enumerate(samples):
+        size = sample.metainfo.get('pad_shape', inputs.shape[-2:])
+        rows[tuple(size)].append(row)
+    if len(rows) == 1:
+        yield inputs, samples
+        return
+    for (height, width), own in rows.items():
+        yield inputs[own, :, :height, :width], [samples[row] for row in own]
