@@ -429,7 +429,9 @@ def test_a_light_student_learns_in_every_part(backbone):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('depth', [18, 50])
+@pytest.mark.parametrize(
+    'depth', [18, pytest.param(50, marks=pytest.mark.long)]
+)
 def test_a_step_from_torchvision_weights(depth, tmp_path):
     state = torchvision_state(depth)
     torch.save(state, tmp_path / 'resnet.pth')
