@@ -173,13 +173,13 @@ class SignalHook(Hook):
 
 @HOOKS.register_module()
 class FullDiskHook(Hook):
-    """From epoch 2 on no file can be larger than half a checkpoint."""
+    """From epoch 2 on no file of rank 0 can be as large as a checkpoint."""
 
     def before_train_epoch(self, runner) -> None:
-        if runner.epoch == 1:
+        if runner.epoch == 1 and get_rank() == 0:
             size = (Path(runner.work_dir) / 'epoch_1.pth').stat().st_size
             _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, hard))
 
 
 def _distributed() -> bool:

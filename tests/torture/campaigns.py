@@ -131,7 +131,7 @@ CAMPAIGNS = {
         '100 of 100 resume, every value of the checkpoint equal to the bit; '
         'at most one epoch is lost, no file is truncated, none is left over',
         cases=100,
-        minutes=40,
+        minutes=90,
     ),
     'signals': Campaign(
         'A training that gets SIGTERM, SIGUSR1 or SIGINT at any moment saves, '
@@ -139,7 +139,7 @@ CAMPAIGNS = {
         '0 iterations lost, end within 10 s, no process left, every value of '
         'the last checkpoint equal to the bit',
         cases=50,
-        minutes=40,
+        minutes=90,
     ),
     'resume': Campaign(
         'A training that is stopped behind or within an epoch and resumed '
@@ -148,22 +148,22 @@ CAMPAIGNS = {
         '0 of all values of the last checkpoint differ; the same seed with '
         'other workers gives the same SHA-256',
         cases=48,
-        minutes=40,
+        minutes=90,
     ),
     'ranks': Campaign(
         'Two or three processes that share a batch learn what one learns '
         'from all of it: OIM, KD_det, KD_reid, QEEPS, NAE, SeqNet.',
         'weights within 1e-6; table, queue and its position the same to the '
         'bit on all processes',
-        cases=28,
-        minutes=30,
+        cases=21,
+        minutes=60,
     ),
     'launches': Campaign(
         'A training of two processes ends, and ends well, whenever it is '
         'launched.',
         '50 of 50 with exit code 0, no process left, no word of an error',
         cases=50,
-        minutes=40,
+        minutes=90,
     ),
 }
 

@@ -102,6 +102,8 @@ def _train(
     cfg = load_config(str(folder / f'{name}.py'))
     cfg.merge_from_dict(ALL | (ALL_OF_PAIRS if name == 'qeeps' else {}))
     cfg.train_dataloader.dataset.pop('indices', None)
+    if name == 'qeeps':
+        cfg.train_dataloader.dataset.num_pairs = 4 * pictures
     with DefaultScope.overwrite_default_scope('mmdet'):
         model = _model(cfg, name, seed, folder)
         data = DATASETS.build(cfg.train_dataloader.dataset)
