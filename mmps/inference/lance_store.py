@@ -57,6 +57,15 @@ _NOTED = {
     'dims': int,
     **dict.fromkeys(('model', 'weights'), str | None),
 }
+#: The same of the other files of notes.
+_OF_INDEX = {'partitions': int, 'probes': int, 'recall': float | int | None}
+_OF_DELETION = {
+    'condition': str,
+    'entry': dict,
+    'fragments': list,
+    'index': dict | None,
+}
+_OF_ENTRY = {'when': float | int, 'people': int, 'by': dict}
 #: Number of a row that is the record of a file.
 _RECORD = -1
 #: Rows from which on columns of conditions are indexed.
@@ -173,10 +182,8 @@ class LanceStore(GalleryStore):
     def recall(self) -> float | None:
         """Share of the first matches that the index finds, measured when it
         was built; None without one."""
-        path = self.path / 'index.json'
-        if not self._has_index() or not path.exists():
-            return None
-        return json.loads(path.read_text())['recall']
+        notes = self._indices() if self._has_index() else None
+        return notes and notes['recall']
 
     def __len__(self) -> int:
         """People."""
@@ -366,7 +373,8 @@ class LanceStore(GalleryStore):
         path = self.path / 'deletions.jsonl'
         if not path.exists():
             return []
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        lines = path.read_text(errors='replace').splitlines()
+        return [_noted(path, line, _OF_ENTRY) for line in lines]
 
     def horizon(self, camera: str | None) -> float:
         """People of a camera older than this were deleted for their age, and
@@ -498,15 +506,21 @@ class LanceStore(GalleryStore):
         )
 
     def _probes(self) -> int:
-        return json.loads((self.path / 'index.json').read_text())['probes']
+        notes = self._indices()
+        if notes is None:
+            raise InputError(
+                self.path / 'index.json',
+                'is missing, and tells how to use the index',
+                'Build it again: mmps archive index',
+            )
+        return notes['probes']
 
     def _indices(self) -> dict | None:
-        """How the index was built; None without one."""
+        """How the index was built, and its recall; None without one."""
         path = self.path / 'index.json'
         if not path.exists():
             return None
-        notes = json.loads(path.read_text())
-        return {key: notes[key] for key in ('partitions', 'probes')}
+        return _noted(path, path.read_text(errors='replace'), _OF_INDEX)
 
     def _drop_indices(self) -> None:
         for index in self._table.list_indices():
@@ -548,7 +562,7 @@ class LanceStore(GalleryStore):
         path = self.path / 'cleaning.json'
         if not path.exists():
             return
-        begun = json.loads(path.read_text())
+        begun = _noted(path, path.read_text(errors='replace'), _OF_DELETION)
         self._drop_indices()
         self._table.delete(begun['condition'])
         if begun['entry'] not in self.deletions():
@@ -571,8 +585,8 @@ class LanceStore(GalleryStore):
         if index is not None and len(self) >= 256:
             index['partitions'] = min(index['partitions'], len(self))
             index['probes'] = min(index['probes'], index['partitions'])
-            self._build(**index)
-            self._measure(**index)
+            self._build(index['partitions'], index['probes'])
+            self._measure(index['partitions'], index['probes'])
         path.unlink()
 
     def _reserve(self, num: int) -> int:
@@ -647,23 +661,35 @@ def _notes(path: Path) -> dict:
         raise FileNotFoundError(
             f'{path}: is no archive; `mmps archive add` makes one'
         )
-    try:
-        notes = json.loads(file.read_text())
-        if notes['format'] != FORMAT or notes['version'] != VERSION:
-            raise ValueError(
-                f'it is {notes["format"]!r:.80}, version '
-                f'{notes["version"]!r:.80}'
-            )
-        for name, kinds in _NOTED.items():
-            if not isinstance(notes.get(name), kinds):
-                raise ValueError(f'{name} is {notes.get(name)!r:.80}')
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise InputError(
-            file,
-            f'is not that of an archive that this program reads ({error})',
-            'Give another folder, or the version of mmps that wrote it',
-        ) from error
+    notes = _noted(file, file.read_text(errors='replace'), _NOTED)
+    made = notes.get('format'), notes.get('version')
+    if made != (FORMAT, VERSION):
+        raise _foreign(file, f'it is {made[0]!r:.80}, version {made[1]!r:.80}')
     return notes
+
+
+def _noted(file: Path, text: str, kinds: dict) -> dict:
+    """An object of JSON whose values are of these kinds.
+
+    Raises:
+        InputError: Another text.
+    """
+    try:
+        notes = json.loads(text)
+        for name, kind in kinds.items():
+            if not isinstance(notes.get(name), kind):
+                raise ValueError(f'{name} is {notes.get(name)!r:.80}')
+    except (AttributeError, ValueError, RecursionError) as error:
+        raise _foreign(file, error) from error
+    return notes
+
+
+def _foreign(file: Path, why: object) -> InputError:
+    return InputError(
+        file,
+        f'is not that of an archive that this program reads ({why})',
+        'Give another folder, or the version of mmps that wrote it',
+    )
 
 
 def _refuse_others(path: Path) -> None:

@@ -178,6 +178,28 @@ def test_a_damaged_archive_is_named(store, tmp_path):
         assert len(str(caught.value)) < 600
 
 
+@pytest.mark.parametrize(
+    ('name', 'read'),
+    [
+        ('index.json', LanceStore._probes),
+        ('cleaning.json', LanceStore.finish_deletion),
+        ('deletions.jsonl', LanceStore.deletions),
+    ],
+)
+@pytest.mark.parametrize('text', ['{"entry"', '[]', '{}', '\0'])
+def test_damaged_notes_are_named(name, read, text, store):
+    file = store.path / name
+    kept = file.read_bytes() if file.exists() else None
+    file.write_text(text)
+    try:
+        with pytest.raises(InputError, match=f'{name}.* not that of an arch'):
+            read(store)
+    finally:
+        file.unlink()
+        if kept is not None:
+            file.write_bytes(kept)
+
+
 def test_nothing_is_added_of_what_is_refused(store, index):
     sources, boxes = part(index, 0, 2)
     wrong = Boxes(boxes.bboxes, boxes.scores, 2 * boxes.embeddings, [0, 5, 10])
