@@ -19,6 +19,8 @@ from tests.evaluation.test_features import big, records_of
 from tests.evaluation.test_pairs import random_findings
 from tests.ranks import run_ranks
 
+mark = pytest.mark
+
 OPTIONS = {
     'cws': True,
     'gt_boxes': True,
@@ -122,7 +124,10 @@ def share_of_the_sets(rank: int, ranks: int, seeds: list[int]) -> list[str]:
     return results
 
 
-@pytest.mark.parametrize('ranks', [2, 3, 4])
+@pytest.mark.parametrize(
+    'ranks',
+    [2, *(pytest.param(n, marks=[mark.slow, mark.long]) for n in (3, 4))],
+)
 def test_several_processes_equal_one_to_the_last_digit(ranks, tmp_path):
     seeds = list(range(10))
     sets = [random_features(seed) for seed in seeds]
