@@ -133,9 +133,9 @@ def _image_folder(folder: Path) -> str:
     except (configparser.Error, UnicodeDecodeError) as error:
         raise DatasetError(file, f'cannot be read: {error}') from error
     name = parser.get('Sequence', 'imDir', fallback='img1')
-    if not re.fullmatch(r'\w[\w .-]*', name):
+    if not re.fullmatch(r'\w[\w .-]{,254}', name):
         raise DatasetError(
-            file, f'imDir={name!r} is not the name of a folder beside it'
+            file, f'imDir={name!r:.80} is not the name of a folder beside it'
         )
     return name
 

@@ -92,7 +92,15 @@ def numbered_pictures(folder: Path) -> dict[int, Path]:
         DatasetError: It holds none, or two of one number.
     """
     found: dict[int, Path] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+    try:
+        files = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        files = []
+    except OSError as error:  # such as a name that is too long
+        raise DatasetError(
+            folder, f'cannot be listed: {error.strerror}'
+        ) from error
+    for path in files:
         if path.suffix.lower() not in SUFFIXES:
             continue
         digits = path.stem[len(path.stem.rstrip('0123456789')) :]

@@ -175,6 +175,12 @@ def _load_index(root: Path) -> Index:
                 f'Import: {_short(part)} is not the path of a file',
             )
         path = root / part
+        if not path.absolute().is_relative_to(root.absolute()) or (
+            '..' in path.parts
+        ):
+            raise ZooError(
+                root / _INDEX, f'Import: {_short(part)} leads elsewhere'
+            )
         for model in _get(read_metafile(path), 'Models', list, '', path):
             entry = _entry(model, path)
             if entry.name in entries:

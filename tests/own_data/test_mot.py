@@ -85,7 +85,7 @@ def test_lines_that_are_wrong(row, message, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'name', ['../gate/img1', '..', '%(x)s', '', '/', 'a\0b']
+    'name', ['../gate/img1', '..', '%(x)s', '', '/', 'a\0b', '9' * 300]
 )
 def test_a_folder_of_pictures_that_is_elsewhere(name, tmp_path):
     folder = write_mot(tmp_path / 'gate')
