@@ -23,6 +23,8 @@ import time
 from datetime import date
 from pathlib import Path
 
+from tests.commit import commit
+
 from .campaigns import CAMPAIGNS, attack
 from .table import KEPT, verdict, write_page
 from .trial import Trial
@@ -139,7 +141,7 @@ def _run_here(name: str, args: argparse.Namespace) -> None:
     if args.case is not None:
         cases = 1
     whole = args.share == 1 and args.case is None
-    begun, commit = time.monotonic(), _commit()
+    begun, code = time.monotonic(), commit()
 
     def write(seen: str = 'not at its end') -> None:
         _write(
@@ -159,7 +161,7 @@ def _run_here(name: str, args: argparse.Namespace) -> None:
                 'processor': platform.machine(),
                 'python': platform.python_version(),
                 'date': date.today().isoformat(),
-                'commit': commit,
+                'commit': code,
             },
         )
 
@@ -175,18 +177,6 @@ def _run_here(name: str, args: argparse.Namespace) -> None:
 
 def _write(path: Path, result: dict) -> None:
     path.write_text(json.dumps(result, indent=1) + '\n')
-
-
-def _commit() -> str:
-    """Short hash of the code that was attacked; + where it was changed."""
-    text = subprocess.run(
-        ['git', 'describe', '--always', '--dirty=+', '--exclude=*'],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return text.stdout.strip()
 
 
 if __name__ == '__main__':

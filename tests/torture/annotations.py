@@ -9,8 +9,8 @@ from pathlib import Path
 from mmps.errors import InputError
 
 from .annotation_sources import Source, broken, sources
-from .child import Child
 from .cost import cost
+from .isolated import Isolated
 from .trial import Trial, batches
 
 #: Of the readers of a case: seconds of the processor, and MB.
@@ -53,7 +53,7 @@ def attack(trial: Trial) -> str:
         finally:
             file.write_bytes(before)
 
-    with Child(read) as child:
+    with Isolated(read) as child:
         unbroken = _unbroken(known, child)
         seen: Counter = Counter()
         slowest = largest = 0.0
@@ -93,7 +93,7 @@ def _call(
     return name, file, broken(file, rng), rng.randrange(CHECKED) == 0
 
 
-def _unbroken(known: dict[str, Source], child: Child) -> dict[str, Outcome]:
+def _unbroken(known: dict[str, Source], child: Isolated) -> dict[str, Outcome]:
     """What is read where nothing is wrong."""
     files = {name: source.files[0] for name, source in known.items()}
     calls = [(n, file, file.read_bytes(), True) for n, file in files.items()]

@@ -32,8 +32,8 @@ from mmps.visualization import canvas
 from tests.distillation.networks import network
 from tests.inference.tiny import TINY
 
-from .child import Child, quiet
 from .cost import cost
+from .isolated import Isolated, quiet
 from .picture_files import REFUSED, SAME, Broken, broken, originals, solid
 from .trial import Trial, batches
 
@@ -55,7 +55,7 @@ def attack(trial: Trial) -> str:
     truth = {name: _named(_decoded(data)) for name, data in known.items()}
     seen: Counter = Counter()
     slowest = largest = 0.0
-    with Child(readers.look) as look:
+    with Isolated(readers.look) as look:
         for group in batches(trial.each(), GROUP):
             cases, states = {}, {}
             for number, rng in group:

@@ -22,7 +22,6 @@ Symbols used in this file:
 import argparse
 import hashlib
 import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +41,7 @@ from mmps.synthetic.knobs import Knobs
 from mmps.synthetic.look import look_of_identity
 from mmps.synthetic.scene import draw_scene
 from mmps.zoo import Entry, load_index
+from tests.commit import commit
 
 ROOT = Path(__file__).parents[2]
 FILE = Path(__file__).with_name('releases.json')
@@ -266,7 +266,7 @@ def keep(names: list[str], kept: dict) -> dict:
         check_clear(told)
         releases[name] = dict(
             sha256=entries[name].weights.sha256,
-            commit=_commit(),
+            commit=commit(),
             predictions=[
                 {part: _plain(values) for part, values in one.items()}
                 for one in told
@@ -283,17 +283,6 @@ def _plain(values: np.ndarray) -> list:
     if values.ndim > 1:
         return [_plain(row) for row in values]
     return [float(f'{value:.9g}') for value in values.tolist()]
-
-
-def _commit() -> str:
-    text = subprocess.run(
-        ['git', 'describe', '--always', '--dirty=+', '--exclude=*'],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return text.stdout.strip()
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 import os
 import signal
 
-from .child import Child
 from .cost import cost
+from .isolated import Isolated
 
 
 def answer(number):
@@ -14,7 +14,7 @@ def answer(number):
 
 
 def test_a_call_that_kills_the_process_is_told_from_the_others():
-    with Child(answer) as child:
+    with Isolated(answer) as child:
         answers = list(child([(number,) for number in (1, 2, 3, 4)]))
         (again,) = child([(5,)])
     assert [a.result for a in answers] == [10, None, None, 40]
@@ -34,7 +34,7 @@ def endless(how):
 
 
 def test_a_call_without_an_end_is_left():
-    with Child(endless, patience=0.05) as child:
+    with Isolated(endless, patience=0.05) as child:
         *lost, fine = child([('waits',), ('computes',), ('no',)])
     assert {answer.problem for answer in lost} == {'no answer in 0.05 s'}
     assert fine.result == 7

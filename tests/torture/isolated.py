@@ -26,7 +26,7 @@ class Answer:
     problem: str = ''
 
 
-class Child:
+class Isolated:
     """Calls a function in a process of its own, forked when it is needed.
 
     What was imported and built before is there in it, and what a call changes
@@ -45,7 +45,7 @@ class Child:
         self._function, self._patience = function, patience
         self._process = self._pipe = None
 
-    def __enter__(self) -> 'Child':
+    def __enter__(self) -> 'Isolated':
         return self
 
     def __exit__(self, *error) -> None:
