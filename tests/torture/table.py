@@ -60,6 +60,7 @@ def write_page() -> None:
 
 def _cells(number: int, row: Row, results: dict[str, dict]) -> tuple:
     reached, commands, runs = [], [], []
+    several = len(row.campaigns) + bool(row.tests) > 1
     for name in row.campaigns:
         commands.append(f'`{name}`')
         if name not in results:
@@ -72,7 +73,8 @@ def _cells(number: int, row: Row, results: dict[str, dict]) -> tuple:
             text = f'**{len(result["broken"]):,} broke** of {text}'
         elif result['done'] < result['cases']:
             text = f'**out of time**: {text}'
-        reached.append(f'{text}: {result["seen"]}')
+        which = f'`{name}`: ' if several else ''
+        reached.append(f'{which}{text}: {result["seen"]}')
     if row.tests:
         commands.append(f'`{BY_TESTS}`')
         result = results.get(BY_TESTS, {'figures': {}})

@@ -81,3 +81,13 @@ def test_a_part_of_a_campaign_is_no_result(tmp_path):
     put(tmp_path, 'kills', whole=False)
     with pytest.raises(ValueError, match=r'kills\.json: a part'):
         table(tmp_path)
+
+
+def test_of_several_campaigns_each_is_named(tmp_path):
+    put(tmp_path, 'dumps')
+    reached = row(tmp_path, 7)[3].split('; ')
+    assert reached == [
+        '`checkpoints`: not run',
+        '`dumps`: 1,000 of 1,000: nothing odd',
+        '`onnx_files`: not run',
+    ]
