@@ -356,12 +356,16 @@ def _how() -> list:
             blur = gr.Checkbox(False, label='blur everything but the matches')
         with gr.Row():
             cameras = gr.Textbox(
-                label='archives: cameras', placeholder='gate, hall'
+                label='archives: cameras', value='', placeholder='gate, hall'
             )
             after = gr.Textbox(
-                label='not older than', placeholder='2026-11-30T12:00 or 2d'
+                label='not older than',
+                value='',
+                placeholder='2026-11-30T12:00 or 2d',
             )
-            before = gr.Textbox(label='older than', placeholder='12h')
+            before = gr.Textbox(
+                label='older than', value='', placeholder='12h'
+            )
         min_score = gr.Slider(
             *(0, 1, 0), step=0.05, label='minimum score of a detection'
         )

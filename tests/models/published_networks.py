@@ -51,16 +51,17 @@ def spread_scores(model):
     hook = part.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
     model.predict(*pictures(model))
     hook.remove()
+    seen = torch.cat(seen)
     if isinstance(part, nn.BatchNorm1d):
-        part.running_mean.copy_(seen[0].mean(dim=0))
-        part.running_var.copy_(seen[0].var(dim=0))
+        part.running_mean.copy_(seen.mean(dim=0))
+        part.running_var.copy_(seen.var(dim=0))
     else:
-        part.bias.sub_(part(seen[0]).mean(dim=0))
+        part.bias.sub_(part(seen).mean(dim=0))
     return model
 
 
 def pictures(model, training=False):
-    """Two of different size, so that the first one is padded."""
+    """Two of different size, so that the first one is padded in the batch."""
     scenes = [
         scene(BOXES, [3, -1], shape=(96, 112)),
         scene(BOXES[:1], [5], shape=(112, 128), seed=1),
@@ -70,7 +71,10 @@ def pictures(model, training=False):
 
 
 def expected(name, model, inputs, samples):
-    """Of each picture: people, and embeddings of the given boxes."""
+    """Of each picture: people, and embeddings of the given boxes.
+
+    The reference sees each picture alone, without the padding of the batch.
+    """
     weights = {
         key: value.double() if value.is_floating_point() else value
         for key, value in model.state_dict().items()
@@ -79,10 +83,11 @@ def expected(name, model, inputs, samples):
     anchors = reference.base_anchors(scales, [2.5])
     options = dict(threshold=0.5, nms_at=0.4, most=6)
     found = []
-    for feature, sample in zip(
-        reference.c4(inputs.double(), weights), samples, strict=True
-    ):
+    for picture, sample in zip(inputs.double(), samples, strict=True):
         size = sample.metainfo['img_shape']
+        height, width = sample.metainfo['pad_shape']
+        alone = picture[None, :, :height, :width]
+        [feature] = reference.c4(alone, weights)
         boxes = reference.proposals(
             feature, weights, anchors, *size, model.test_cfg.rpn
         )

@@ -1,7 +1,10 @@
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -33,18 +36,36 @@ def with_a_helper():
         os._exit(0)
 
 
-@pytest.mark.parametrize('to_the_end', [False, True])
-def test_a_child_prints_and_has_a_code(to_the_end, tmp_path):
+def test_a_child_prints_and_has_a_code(tmp_path):
     with tempfile.TemporaryDirectory() as ours:
         child = Child(
             *(say, 'hello'),
             log=tmp_path / 'log',
             environment={'WORD': 'there'},
-            to_the_end=to_the_end,
         )
         assert (child.code(60), child.printed) == (7, 'hello there\n')
         assert child.used > 0
         assert os.path.isdir(ours)  # its end deletes nothing of ours
+
+
+def test_an_interpreter_is_taken_apart_if_it_is_asked_for(tmp_path):
+    # in a process of its own: what other tests have imported may not bear it
+    program = (
+        'import atexit, sys\n'
+        'from pathlib import Path\n'
+        'from tests.torture.children import Child\n'
+        "atexit.register(print, 'taken apart')\n"
+        'log = Path(sys.argv[1])\n'
+        'for whole in (False, True):\n'
+        '    child = Child(lambda: 7, log=log, to_the_end=whole)\n'
+        '    assert child.code(60) == 7\n'
+        "    assert ('taken apart' in child.printed) == whole\n"
+    )
+    subprocess.run(
+        [sys.executable, '-c', program, tmp_path / 'log'],
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
 
 
 def test_a_child_that_fails_says_why(tmp_path):
