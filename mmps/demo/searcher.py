@@ -1,7 +1,7 @@
 """What the page does, without the page: pictures in, ranked people out."""
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Hashable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -18,9 +18,10 @@ from mmps.inference import (
     Where,
     best_groups,
 )
+from mmps.inference.archive_notes import is_archive
 from mmps.inference.groups import GAP, Group
 from mmps.inference.inferencer import Progress
-from mmps.inference.lance_store import LanceStore, is_archive
+from mmps.inference.lance_store import LanceStore
 from mmps.inference.scenes import (
     VIDEOS,
     as_scene,
@@ -172,15 +173,19 @@ class Searcher:
 
     def _still_there(self, groups: list[Group]) -> tuple:
         """Groups with their pictures, and the files that are gone."""
-        shown, pictures, gone = [], [], []
+        of_file = defaultdict(list)
         for group in groups:
+            of_file[group.best.source.image].append(group)
+        read, gone = {}, []
+        for file, its in of_file.items():  # a video is gone through once
             try:
-                pictures += self.inferencer.pictures([group.best])
+                found = self.inferencer.pictures([g.best for g in its])
             except (OSError, ValueError):
-                gone.append(group.best.source.image)
+                gone.append(file)
             else:
-                shown.append(group)
-        return shown, pictures, tuple(dict.fromkeys(gone))
+                read.update(zip(its, found, strict=True))
+        shown = [group for group in groups if group in read]
+        return shown, [read[group] for group in shown], tuple(gone)
 
     def _index(
         self, files: Sequence[str], every: int, progress: Progress | None

@@ -35,6 +35,26 @@ from mmps.atomic_files import write_text
 from mmps.errors import InputError
 from mmps.evaluation.features import Boxes
 
+from .archive_notes import (
+    DELETION,
+    ENTRY,
+    FORMAT,
+    INDEX,
+    VERSION,
+    check_note,
+    is_archive,
+    parse_note,
+    read_network,
+    read_note,
+)
+from .archive_rows import (
+    RECORD,
+    joined,
+    matrix,
+    people_rows,
+    record_rows,
+    schema_of,
+)
 from .file_records import FileRecord
 from .gallery_index import GalleryIndex, check_network
 from .gallery_store import Candidates, GalleryStore
@@ -42,7 +62,6 @@ from .matches import Source
 from .store_locks import exclusive
 from .where import Where
 
-FORMAT, VERSION = 'mmps archive', 1
 #: Columns that a search reads.
 _READ = [
     *('file', 'camera', 'time', 'frame', 'timestamp', 'position', 'number'),
@@ -50,24 +69,6 @@ _READ = [
 ]
 #: Old versions stay so long for those who are reading them.
 _KEPT = timedelta(minutes=15)
-#: Of archive.json: entry -> its types.
-_NOTED = {
-    'network': str,
-    'det_thr': int | float,
-    'dims': int,
-    **dict.fromkeys(('model', 'weights'), str | None),
-}
-#: The same of the other files of notes.
-_OF_INDEX = {'partitions': int, 'probes': int, 'recall': float | int | None}
-_OF_DELETION = {
-    'condition': str,
-    'entry': dict,
-    'fragments': list,
-    'index': dict | None,
-}
-_OF_ENTRY = {'when': float | int, 'people': int, 'by': dict}
-#: Number of a row that is the record of a file.
-_RECORD = -1
 #: Rows from which on columns of conditions are indexed.
 _INDEXED = 10_000
 #: Of a recall: people asked for, and matches of each.
@@ -95,7 +96,7 @@ class LanceStore(GalleryStore):
         self, path: str | PathLike, *, exhaustive: bool = False
     ) -> None:
         self.path = Path(path)
-        self.notes = _notes(self.path)
+        self.notes = read_network(self.path)
         self.network = self.notes['network']
         self.det_thr = self.notes['det_thr']
         self.dims = self.notes['dims']
@@ -143,7 +144,7 @@ class LanceStore(GalleryStore):
                 database = _lancedb().connect(str(path))
                 # there if a process was killed in between
                 database.create_table(
-                    'people', schema=_schema(dims), exist_ok=True
+                    'people', schema=schema_of(dims), exist_ok=True
                 )
                 noted = dict(format=FORMAT, version=VERSION, network=network)
                 noted.update(det_thr=det_thr, dims=dims, **notes)
@@ -210,9 +211,9 @@ class LanceStore(GalleryStore):
             return
         with self.writing():
             first = self._reserve(len(sources))
-            rows = _people(sources, boxes, first, self.dims)
+            rows = people_rows(sources, boxes, first, self.dims)
             if records:
-                rows = _joined(rows, _records(records, self.dims))
+                rows = joined(rows, record_rows(records, self.dims))
             self._table.add(rows)
 
     def candidates(
@@ -237,9 +238,9 @@ class LanceStore(GalleryStore):
             sources,
             columns['position'].to_numpy(),
             columns['number'].to_numpy(),
-            _matrix(columns['bbox'], 4),
+            matrix(columns['bbox'], 4),
             columns['score'].to_numpy(),
-            _matrix(columns['embedding'], self.dims),
+            matrix(columns['embedding'], self.dims),
             1 - columns['_distance'].to_numpy().astype(np.float64),
         )
 
@@ -269,7 +270,7 @@ class LanceStore(GalleryStore):
         Returns:
             Path -> ``FileRecord``, pieces of a video as one.
         """
-        condition = f'number = {_RECORD}'
+        condition = f'number = {RECORD}'
         if files is not None:
             condition += f' AND file IN ({", ".join(map(_text, files))})'
         names = list(FileRecord._fields)
@@ -374,7 +375,7 @@ class LanceStore(GalleryStore):
         if not path.exists():
             return []
         lines = path.read_text(errors='replace').splitlines()
-        return [_noted(path, line, _OF_ENTRY) for line in lines]
+        return [parse_note(line, ENTRY, path) for line in lines]
 
     def horizon(self, camera: str | None) -> float:
         """People of a camera older than this were deleted for their age, and
@@ -486,7 +487,7 @@ class LanceStore(GalleryStore):
         )
         some = some.to_arrow()
         some = some.filter(_compute().greater_equal(some['number'], 0))
-        queries = _matrix(some['embedding'], self.dims)[:_QUERIES]
+        queries = matrix(some['embedding'], self.dims)[:_QUERIES]
         whole = LanceStore(self.path, exhaustive=True)
         found = expected = 0
         for query in queries:
@@ -520,7 +521,7 @@ class LanceStore(GalleryStore):
         path = self.path / 'index.json'
         if not path.exists():
             return None
-        return _noted(path, path.read_text(errors='replace'), _OF_INDEX)
+        return read_note(path, INDEX)
 
     def _drop_indices(self) -> None:
         for index in self._table.list_indices():
@@ -534,7 +535,7 @@ class LanceStore(GalleryStore):
         times = [math.inf, -math.inf]
         columns = ['camera', 'time', 'number']
         for batch in self._scan(columns, condition, row_ids=True):
-            is_record = batch['number'].to_numpy() == _RECORD
+            is_record = batch['number'].to_numpy() == RECORD
             records += int(is_record.sum())
             people += int((~is_record).sum())
             cameras |= set(batch['camera'].unique().to_pylist())
@@ -562,7 +563,10 @@ class LanceStore(GalleryStore):
         path = self.path / 'cleaning.json'
         if not path.exists():
             return
-        begun = _noted(path, path.read_text(errors='replace'), _OF_DELETION)
+        begun = read_note(path, DELETION)
+        index = begun['index']
+        if index is not None:
+            check_note(index, INDEX, path)
         self._drop_indices()
         self._table.delete(begun['condition'])
         if begun['entry'] not in self.deletions():
@@ -581,7 +585,6 @@ class LanceStore(GalleryStore):
                 cleanup_older_than=timedelta(0), delete_unverified=True
             )
         self._index_columns()
-        index = begun['index']
         if index is not None and len(self) >= 256:
             index['partitions'] = min(index['partitions'], len(self))
             index['probes'] = min(index['probes'], index['partitions'])
@@ -650,48 +653,6 @@ def _keys(matches) -> set:
     return {(match.position, match.box) for match in matches}
 
 
-def is_archive(path: str | PathLike) -> bool:
-    """Whether a folder is one that ``create`` has made."""
-    return Path(path, 'archive.json').is_file()
-
-
-def _notes(path: Path) -> dict:
-    file = path / 'archive.json'
-    if not is_archive(path):
-        raise FileNotFoundError(
-            f'{path}: is no archive; `mmps archive add` makes one'
-        )
-    notes = _noted(file, file.read_text(errors='replace'), _NOTED)
-    made = notes.get('format'), notes.get('version')
-    if made != (FORMAT, VERSION):
-        raise _foreign(file, f'it is {made[0]!r:.80}, version {made[1]!r:.80}')
-    return notes
-
-
-def _noted(file: Path, text: str, kinds: dict) -> dict:
-    """An object of JSON whose values are of these kinds.
-
-    Raises:
-        InputError: Another text.
-    """
-    try:
-        notes = json.loads(text)
-        for name, kind in kinds.items():
-            if not isinstance(notes.get(name), kind):
-                raise ValueError(f'{name} is {notes.get(name)!r:.80}')
-    except (AttributeError, ValueError, RecursionError) as error:
-        raise _foreign(file, error) from error
-    return notes
-
-
-def _foreign(file: Path, why: object) -> InputError:
-    return InputError(
-        file,
-        f'is not that of an archive that this program reads ({why})',
-        'Give another folder, or the version of mmps that wrote it',
-    )
-
-
 def _refuse_others(path: Path) -> None:
     ours = {'writing.lock', 'claims.lock', 'people.lance'}
     others = {each.name for each in path.iterdir()} - ours
@@ -722,106 +683,3 @@ def _compute():
     import pyarrow.compute
 
     return pyarrow.compute
-
-
-def _schema(dims: int):
-    import pyarrow as pa
-
-    return pa.schema(
-        [
-            ('file', pa.string()),
-            ('camera', pa.string()),
-            ('time', pa.float64()),
-            ('frame', pa.int64()),
-            ('timestamp', pa.float64()),
-            ('position', pa.int64()),
-            ('number', pa.int32()),
-            ('bbox', pa.list_(pa.float32(), 4)),
-            ('score', pa.float32()),
-            ('embedding', pa.list_(pa.float32(), dims)),
-            ('size', pa.int64()),
-            ('mtime_ns', pa.int64()),
-            ('pictures', pa.int64()),
-            ('done', pa.bool_()),
-            ('note', pa.string()),
-        ]
-    )
-
-
-def _people(sources: Sequence[Source], boxes: Boxes, first: int, dims: int):
-    """Rows of people.
-
-    Args:
-        sources: I.
-        boxes: Of the I pictures.
-        first: Number of the first picture.
-        dims: D.
-    """
-    import pyarrow as pa
-
-    schema = _schema(dims)
-    image = boxes.image
-    columns = {
-        name: pa.array(
-            [getattr(sources[i], field) for i in image.tolist()],
-            schema.field(name).type,
-        )
-        for name, field in (
-            ('file', 'image'),
-            *((each, each) for each in ('camera', 'time', 'frame')),
-            ('timestamp', 'timestamp'),
-        )
-    }
-    columns['position'] = pa.array(first + image)
-    columns['number'] = pa.array(boxes.numbers, pa.int32())
-    columns['score'] = pa.array(boxes.scores.astype(np.float32))
-    for name, values, size in (
-        ('bbox', boxes.bboxes, 4),
-        ('embedding', boxes.embeddings, dims),
-    ):
-        flat = pa.array(np.ascontiguousarray(values, np.float32).ravel())
-        columns[name] = pa.FixedSizeListArray.from_arrays(flat, size)
-    return _filled(columns, len(boxes), schema)
-
-
-def _records(records: Sequence[FileRecord], dims: int):
-    import pyarrow as pa
-
-    schema = _schema(dims)
-    columns = {
-        name: pa.array(
-            [getattr(record, name) for record in records],
-            schema.field(name).type,
-        )
-        for name in FileRecord._fields
-    }
-    columns['number'] = pa.array([_RECORD] * len(records), pa.int32())
-    return _filled(columns, len(records), schema)
-
-
-def _filled(columns: dict, num: int, schema):
-    import pyarrow as pa
-
-    return pa.table(
-        {
-            field.name: columns.get(field.name, pa.nulls(num, field.type))
-            for field in schema
-        },
-        schema=schema,
-    )
-
-
-def _joined(*tables):
-    import pyarrow as pa
-
-    return pa.concat_tables(tables)
-
-
-def _matrix(column, width: int) -> np.ndarray:
-    """(k, width) float32 of a column of lists."""
-    parts = [
-        chunk.flatten().to_numpy(zero_copy_only=False)
-        for chunk in column.chunks
-    ]
-    flat = np.concatenate([np.zeros(0, np.float32), *parts])
-    return flat.reshape(-1, width).astype(np.float32, copy=False)

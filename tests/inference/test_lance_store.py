@@ -200,6 +200,30 @@ def test_damaged_notes_are_named(name, read, text, store):
             file.write_bytes(kept)
 
 
+@pytest.mark.parametrize(
+    ('part', 'value', 'named'),
+    [
+        ('index', {}, 'partitions is None'),
+        ('entry', {'when': 1.0, 'people': 1, 'by': {}}, 'path is None'),
+        ('entry', {'when': 1.0, 'people': 1}, 'None is no object'),
+    ],
+)
+def test_a_damaged_deletion_deletes_nobody(part, value, named, store):
+    by = dict(cameras=None, after=None, before=None, path=False)
+    begun = dict(
+        condition='true',
+        fragments=[],
+        index=None,
+        entry=dict(when=1.0, people=1, by=by),
+    )
+    file = store.path / 'cleaning.json'
+    file.write_text(json.dumps({**begun, part: value}))
+    people = len(store)
+    with pytest.raises(InputError, match=rf'cleaning\.json: .*{named}'):
+        store.finish_deletion()
+    assert len(store) == people
+
+
 def test_nothing_is_added_of_what_is_refused(store, index):
     sources, boxes = part(index, 0, 2)
     wrong = Boxes(boxes.bboxes, boxes.scores, 2 * boxes.embeddings, [0, 5, 10])
