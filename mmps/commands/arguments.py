@@ -201,17 +201,11 @@ def where(args: argparse.Namespace):
         InputError: A time that is none.
         ValueError: As of ``Where``.
     """
-    from mmps.inference.origins import parse_time, parse_timezone
-    from mmps.inference.where import Where
+    from mmps.inference.origins import parse_timezone, parse_where
 
-    zone = parse_timezone(args.timezone)
-    found = Where(
-        args.camera,
-        *(
-            None if text is None else parse_time(text, zone)
-            for text in (args.after, args.before)
-        ),
+    return parse_where(
+        *(args.camera, args.after, args.before),
         getattr(args, 'min_score', None),
         getattr(args, 'images', None),
+        parse_timezone(args.timezone),
     )
-    return None if found == Where() else found

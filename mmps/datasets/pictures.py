@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -132,23 +133,22 @@ def _header(path: str | PathLike) -> tuple[int, int]:
                 'save a frame of it as a picture of its own, or a video',
             )
         if image.format == 'PNG':
-            _check_chunks(path)
+            _check_chunks(image.fp, path)
         return image.size
 
 
-def _check_chunks(path: str | PathLike) -> None:
+def _check_chunks(file: BinaryIO, path: str | PathLike) -> None:
     """Refuse a PNG with a part that is longer than what is left of the file.
 
     OpenCV makes room for what a part claims, up to 2 GB, before it reads.
     """
     size, at = os.path.getsize(path), 8
-    with open(path, 'rb') as file:
-        while at + 8 <= size:
-            file.seek(at)
-            length, kind = struct.unpack('>I4s', file.read(8))
-            at += 12 + length
-            if kind == b'IEND':
-                break
+    while at + 8 <= size:
+        file.seek(at)
+        length, kind = struct.unpack('>I4s', file.read(8))
+        at += 12 + length
+        if kind == b'IEND':
+            break
     if at > size:
         raise DatasetError(
             path,

@@ -14,7 +14,7 @@ from mmps.inference import GalleryStore, Where
 from mmps.inference.groups import Group
 from mmps.inference.inferencer import Progress
 from mmps.inference.match_text import left_out, moment, span
-from mmps.inference.origins import parse_time
+from mmps.inference.origins import parse_where
 
 from .drawing import drawn_person, drawn_query, drawn_scene, shown_scale
 from .examples import Example, Examples
@@ -217,15 +217,10 @@ def _conditions(
 ) -> Where | None:
     """What was typed about the people to be looked at; None for nothing."""
     names = [name.strip() for name in (cameras or '').split(',')]
-    names = [name for name in names if name]
-    times = [
-        parse_time(text.strip()) if text and text.strip() else None
-        for text in (after, before)
-    ]
-    asked = Where(names or None, *times, min_score or None)
-    if asked == Where():
-        return None
-    of_archives = asked != Where(min_score=asked.min_score)
+    names = [name for name in names if name] or None
+    times = [(text or '').strip() or None for text in (after, before)]
+    asked = parse_where(names, *times, min_score or None)
+    of_archives = names is not None or times != [None, None]
     if of_archives and not isinstance(gallery, GalleryStore):
         raise ValueError(
             'cameras and times are those of an archive: type the path of '

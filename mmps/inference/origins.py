@@ -6,6 +6,7 @@ zone.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,6 +15,7 @@ from mmps.errors import InputError
 
 from .matches import Source
 from .scenes import is_video, video_length
+from .where import Where
 
 #: Part of a pattern -> what it matches.
 _DIGITS = {
@@ -167,6 +169,36 @@ def parse_time(
             'is neither a time such as 2026-11-30T12:00 nor an age such as '
             '30d, 12h or 90m',
         ) from error
+
+
+def parse_where(
+    cameras: Sequence[str] | None = None,
+    after: str | None = None,
+    before: str | None = None,
+    min_score: float | None = None,
+    images: str | None = None,
+    timezone: tzinfo | None = None,
+) -> Where | None:
+    """Conditions as somebody typed them; None for none at all.
+
+    Args:
+        cameras: As of ``Where``, like ``min_score`` and ``images``.
+        after: As of ``parse_time``, like ``before``; None for any time.
+        before: See above.
+        min_score: See above.
+        images: See above.
+        timezone: Of a time that does not name its own.
+
+    Raises:
+        InputError: A time that is none.
+        ValueError: As of ``Where``.
+    """
+    times = [
+        None if text is None else parse_time(text, timezone)
+        for text in (after, before)
+    ]
+    found = Where(cameras, *times, min_score, images)
+    return None if found == Where() else found
 
 
 def parse_timezone(text: str | None) -> tzinfo | None:

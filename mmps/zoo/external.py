@@ -79,10 +79,10 @@ def load_external(root: Path | None = None) -> dict[str, External]:
         return found
     records = read_metafile(path).get('Networks', [])
     if not isinstance(records, list):
-        raise ZooError(path, f'Networks is {records!r}, not a list')
+        raise ZooError(path, f'Networks is {records!r:.80}, not a list')
     for record in records:
         if not isinstance(record, dict):
-            raise ZooError(path, f'Networks: {record!r} is not a mapping')
+            raise ZooError(path, f'Networks: {record!r:.80} is not a mapping')
         name = record.get('Name', '?')
         figures = record.get('Figures', {})
         if not isinstance(figures, dict) or not all(

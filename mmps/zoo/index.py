@@ -169,18 +169,13 @@ def _load_index(root: Path) -> Index:
     entries = {}
     index = read_metafile(root / _INDEX)
     for part in _get(index, 'Import', list, '', root / _INDEX):
-        if not isinstance(part, str):
+        if not _is_inside(part):
             raise ZooError(
                 root / _INDEX,
-                f'Import: {_short(part)} is not the path of a file',
+                f'Import: {_short(part)} is not the path of a file below this '
+                'folder',
             )
         path = root / part
-        if not path.absolute().is_relative_to(root.absolute()) or (
-            '..' in path.parts
-        ):
-            raise ZooError(
-                root / _INDEX, f'Import: {_short(part)} leads elsewhere'
-            )
         for model in _get(read_metafile(path), 'Models', list, '', path):
             entry = _entry(model, path)
             if entry.name in entries:
@@ -268,6 +263,13 @@ def _get(content: dict, key: str, kind: type, what: str, path: Path):
     return value
 
 
+def _is_inside(name: object) -> bool:
+    """Whether a value is a relative path that does not lead upwards."""
+    return (
+        isinstance(name, str) and not name.startswith('/') and '..' not in name
+    )
+
+
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN else f'{text[:_SHOWN]}...'
@@ -301,7 +303,7 @@ def is_figure(value: object) -> bool:
 
 def _file(record: dict, key: str, what: str, path: Path) -> ReleasedFile:
     name, sha256, size = (record.get(k) for k in (key, 'SHA256', 'Size'))
-    if not isinstance(name, str) or name.startswith('/') or '..' in name:
+    if not _is_inside(name):
         raise ZooError(path, f'{what}{key} is not a relative path')
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
         raise ZooError(path, f'{what}SHA256 needs 64 hex digits')

@@ -8,11 +8,10 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import mmengine.config.config as config_module
-import mmengine.runner.runner as runner_module
 import torch
 
 import mmps.registered  # noqa: F401 - what a training imports
+import tests.quick_runs  # noqa: F401 - what takes longer than such a training
 from mmps.apis import load_config
 from mmps.commands import main
 from mmps.distillation import IdentityTable, write_table
@@ -109,9 +108,6 @@ def prepare(folder: Path) -> None:
 
     From then on this process can be forked; a child of it trains at once.
     """
-    # take longer than such a training, and say nothing of it
-    config_module.FormatCode = lambda text, **options: (text, False)
-    runner_module.collect_env = dict
     torch.set_num_threads(1)
     make_cuhk_sysu(folder / 'data')
     _write(folder, 'det', 'det/det_r50_synth', '', expansion=4)

@@ -232,8 +232,11 @@ def test_keys_of_a_file_are_read_back(tmp_path):
         (b'Import: ' + b'[' * 5000, 'is nested too deep'),
         (b'Import:\n- 3\n', 'Import: 3 is not the path of a file'),
         (b'Import:\n- [a]\n', 'is not the path of a file'),
-        (b'Import:\n- /etc/passwd\n', "Import: '?/etc/passwd'? leads else"),
-        (b'Import:\n- a/../../b\n', 'leads elsewhere'),
+        (
+            b'Import:\n- /etc/passwd\n',
+            "Import: '/etc/passwd' is not the path of a file below",
+        ),
+        (b'Import:\n- a/../../b\n', "a/../../b' is not the path of a file"),
         (b'Import:\n- "a\\0b"\n', 'cannot be read: embedded null byte'),
     ],
 )
