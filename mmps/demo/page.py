@@ -361,7 +361,7 @@ def _how() -> list:
             after = gr.Textbox(
                 label='not older than',
                 value='',
-                placeholder='2026-11-30T12:00 or 2d',
+                placeholder='2d or 2026-11-30',
             )
             before = gr.Textbox(
                 label='older than', value='', placeholder='12h'
