@@ -266,9 +266,10 @@ def test_conditions_choose_people_of_an_archive(actions, first, archive):
 
 
 def test_other_galleries_have_no_cameras(actions, first, examples):
-    wrong = search(actions, first.query, first[2:6], cameras='gate')
-    assert wrong.is_bad
-    assert 'are those of an archive' in wrong.message
+    for typed in ({'cameras': 'gate'}, {'after': '1d'}, {'before': '1d'}):
+        wrong = search(actions, first.query, first[2:6], **typed)
+        assert wrong.is_bad
+        assert 'are those of an archive' in wrong.message
     sure = search(actions, first.query, first[2:6], min_score=0.5)
     assert not sure.is_bad
     scores = [

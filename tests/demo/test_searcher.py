@@ -302,3 +302,20 @@ def test_what_an_archive_knows_and_the_disk_does_not_is_named(
         group for group in every.groups if group.best.source.image != str(gone)
     ]
     assert len(found.pictures) == len(found.groups)
+
+
+def test_an_archive_is_looked_at_deeper_than_is_shown(
+    searcher, inferencer, query, archive, monkeypatch
+):
+    gallery = gallery_in(str(archive.folder))
+    asked = []
+    monkeypatch.setattr(
+        *(inferencer, 'search'), lambda *_, **how: asked.append(how) or []
+    )
+    assert searcher.search(query, gallery, top=3).missed is None
+    monkeypatch.setattr(type(gallery), 'exact', False)
+    for recall, missed in ((0.75, 0.25), (None, 1)):
+        monkeypatch.setattr(type(gallery), 'recall', recall)
+        assert searcher.search(query, gallery, top=3).missed == missed
+    # frames of one appearance are one group
+    assert {how['top'] for how in asked} == {3 * module.DEEP}

@@ -170,6 +170,8 @@ def test_a_damaged_archive_is_named(store, tmp_path):
     for text, message in (
         ('[' * 10**5, 'not that of an archive'),
         (noted.replace('"net"', str([1] * 999)), r'network is \[1, 1, '),
+        (noted.replace('"version": 1', '"version": 2'), 'version 2'),
+        (noted.replace('mmps archive', 'theirs'), "it is 'theirs', version 1"),
         (noted, 'its people cannot be read'),
     ):
         (folder / 'archive.json').write_text(text)

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from mmps.errors import InputError
-from mmps.inference import Origins, Source
-from mmps.inference.origins import parse_time, parse_timezone
+from mmps.inference import Origins, Source, Where
+from mmps.inference.origins import parse_time, parse_timezone, parse_where
 
 NOON = datetime(2026, 11, 30, 12, 0, 5, tzinfo=UTC).timestamp()
 
@@ -147,3 +147,15 @@ def test_a_text_that_is_no_time_is_named():
     local = parse_time('2026-11-30T12:00')
     assert local == datetime(2026, 11, 30, 12).timestamp()
     assert np.isclose(parse_time('0d'), datetime.now().timestamp(), atol=60)
+
+
+def test_conditions_are_read_as_they_were_typed():
+    zone = timezone(timedelta(hours=2))
+    where = parse_where(
+        ['gate'], '2026-11-30T12:00', '2026-11-30T10:01Z', 0.5, '/a', zone
+    )
+    noon = datetime(2026, 11, 30, 10, tzinfo=UTC).timestamp()
+    assert where == Where(['gate'], noon, noon + 60, 0.5, '/a')
+    assert parse_where(timezone=zone) is None
+    with pytest.raises(InputError, match="time 'noon'"):
+        parse_where(before='noon')
