@@ -14,7 +14,8 @@ BY_TESTS = 'by_tests'
 PAGE = ROOT / 'docs' / 'reliability.md'
 BEGIN = '<!-- table: made by python -m tests.torture --page -->\n'
 END = '\n<!-- end of table -->'
-HEAD = ('', 'Promise', 'Figure to reach', 'Reached', 'Command', 'Run')
+PROMISES = ('', 'Promise', 'Figure to reach', 'Reached')
+SEEN = ('Campaign', 'What was seen', 'Time', 'Run')
 
 
 def verdict(result: dict) -> str:
@@ -25,7 +26,7 @@ def verdict(result: dict) -> str:
 
 
 def table(folder: Path = KEPT) -> str:
-    """Markdown of all promises.
+    """Markdown of all promises, and of what was seen.
 
     Args:
         folder: With the results of whole campaigns.
@@ -39,12 +40,27 @@ def table(folder: Path = KEPT) -> str:
         if not result['whole']:
             raise ValueError(f'{path}: a part of a campaign is no result')
         results[path.stem] = result
-    lines = [HEAD, ('---:', *['---'] * (len(HEAD) - 1))]
-    lines += [
-        (str(number), *_cells(number, row, results))
+    promises = [
+        (str(number), row.promise, row.reach, _reached(number, row, results))
         for number, row in ROWS.items()
     ]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    seen = [
+        (
+            f'`{name}`',
+            result['seen'],
+            f'{result["seconds"] / 60:.0f} min',
+            f'{result["date"]}, {result["commit"]}',
+        )
+        for name, result in results.items()
+    ]
+    return f'{_markdown(PROMISES, promises)}\n\n{_markdown(SEEN, seen)}'
+
+
+def _markdown(head: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+    rule = ('---',) * len(head)
+    return '\n'.join(
+        f'| {" | ".join(line)} |' for line in (head, rule, *lines)
+    )
 
 
 def shown() -> str:
@@ -58,40 +74,21 @@ def write_page() -> None:
     PAGE.write_text(text.replace(shown(), table()))
 
 
-def _cells(number: int, row: Row, results: dict[str, dict]) -> tuple:
-    reached, commands, runs = [], [], []
-    several = len(row.campaigns) + bool(row.tests) > 1
+def _reached(number: int, row: Row, results: dict[str, dict]) -> str:
+    parts = []
     for name in row.campaigns:
-        commands.append(f'`{name}`')
-        if name not in results:
-            reached.append(f'`{name}`: not run')
-            continue
-        result = results[name]
-        runs.append(_run(result))
-        text = f'{result["done"]:,} of {result["cases"]:,}'
-        if result['broken']:
-            text = f'**{len(result["broken"]):,} broke** of {text}'
-        elif result['done'] < result['cases']:
-            text = f'**out of time**: {text}'
-        which = f'`{name}`: ' if several else ''
-        reached.append(f'{which}{text}: {result["seen"]}')
+        text = 'not run'
+        if name in results:
+            result = results[name]
+            text = f'{result["done"]:,} of {result["cases"]:,}'
+            if verdict(result) != 'kept':
+                text += f', **{verdict(result)}**'
+        parts.append(f'`{name}`: {text}')
     if row.tests:
-        commands.append(f'`{BY_TESTS}`')
-        result = results.get(BY_TESTS, {'figures': {}})
-        seen = result['figures'].get(str(number))
-        reached.append(seen or f'`{BY_TESTS}`: not run, or **failed**')
-        runs += [_run(result)] if seen else []
-    return (
-        row.promise,
-        row.reach,
-        '; '.join(reached) or 'not run',
-        ', '.join(commands),
-        '; '.join(dict.fromkeys(runs)),
-    )
-
-
-def _run(result: dict) -> str:
-    return f'{result["date"]}, {result["commit"]}'
+        figures = results.get(BY_TESTS, {'figures': {}})['figures']
+        text = figures.get(str(number), 'not run, or **failed**')
+        parts.append(f'`{BY_TESTS}`: {text}')
+    return '; '.join(parts)
 
 
 def unknown() -> set[str]:
