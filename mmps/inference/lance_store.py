@@ -71,6 +71,9 @@ _READ = [
 _KEPT = timedelta(minutes=15)
 #: Rows from which on columns of conditions are indexed.
 _INDEXED = 10_000
+#: Bytes of what LanceDB remembers of fragments and versions. By default it
+#: keeps up to 1 GB, and each commit adds to it; less makes no search slower.
+_REMEMBERED = 4 << 20
 #: Of a recall: people asked for, and matches of each.
 _QUERIES, _TOP = 50, 10
 
@@ -101,9 +104,7 @@ class LanceStore(GalleryStore):
         self.det_thr = self.notes['det_thr']
         self.dims = self.notes['dims']
         self.exhaustive = exhaustive
-        database = _lancedb().connect(
-            str(self.path), read_consistency_interval=timedelta(0)
-        )
+        database = _connect(self.path)
         try:
             self._table = database.open_table('people')
         except (OSError, RuntimeError, ValueError) as error:
@@ -141,7 +142,7 @@ class LanceStore(GalleryStore):
         with exclusive(path / 'writing.lock'):
             if not is_archive(path):
                 _refuse_others(path)
-                database = _lancedb().connect(str(path))
+                database = _connect(path)
                 # there if a process was killed in between
                 database.create_table(
                     'people', schema=schema_of(dims), exist_ok=True
@@ -663,6 +664,17 @@ def _refuse_others(path: Path) -> None:
             f'holds other files ({", ".join(sorted(others)[:3])})',
             'Give the path of a new folder',
         )
+
+
+def _connect(path: Path):
+    """Open the folder; each time with a memory of its own, since LanceDB
+    knows a version by its path, and a folder may be made anew."""
+    lancedb = _lancedb()
+    return lancedb.connect(
+        str(path),
+        read_consistency_interval=timedelta(0),
+        session=lancedb.Session(metadata_cache_size_bytes=_REMEMBERED),
+    )
 
 
 def _lancedb():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -399,3 +400,32 @@ def test_notes_of_a_new_archive_are_kept(tmp_path):
     assert LanceStore(tmp_path).notes['model'] == 'zoo://x'
     assert len(store) == 0
     assert store.search(np.eye(4)[0], 3) == []
+
+
+def test_commits_are_not_remembered_without_end(index, tmp_path, monkeypatch):
+    import lancedb
+
+    limit = 1 << 17
+    monkeypatch.setattr('mmps.inference.lance_store._REMEMBERED', limit)
+    session, sessions = lancedb.Session, []
+
+    def noted(**sizes):
+        sessions.append(session(**sizes))
+        return sessions[-1]
+
+    monkeypatch.setattr(lancedb, 'Session', noted)
+    store = LanceStore.create(tmp_path, 'net', 0.5, 16)
+    sizes = []
+    for start in range(30):
+        store.add(*part(index, start, start + 1))
+        sizes.append(sessions[-1].size_bytes)
+    assert sizes[2] < sizes[5]
+    assert max(sizes) < 1.5 * limit
+
+
+def test_an_archive_that_is_made_anew_is_read_anew(tmp_path):
+    for seed in range(2):
+        index, query = pictures(20, seed=seed)
+        store = filled(tmp_path / 'store', index)
+        assert store.search(query, 10) == index.search(query, 10)
+        shutil.rmtree(tmp_path / 'store')

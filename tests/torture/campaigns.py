@@ -97,7 +97,7 @@ CAMPAIGNS = {
     ),
     'soak': Campaign(
         'Reading training data, searching, indexes and archives leak nothing.',
-        'memory grows by less than 1 %, no open files or threads more',
+        'memory grows by less than 1 %, no more open files',
         5000,
         30,
     ),

@@ -2,7 +2,7 @@
 
 A turn reads a training batch through the pipeline of the configs (no
 workers), detects everybody in a picture, embeds a query and ranks an index.
-Every 25th adds people to an archive of LanceDB, searches it and deletes the
+Every tenth adds people to an archive of LanceDB, searches it and deletes the
 oldest. The first tenth of the turns is a warm-up.
 """
 
@@ -33,8 +33,11 @@ from .trial import Trial
 GROWTH = 0.01
 #: Turns from which on these are compared.
 LEVEL = 1000
+#: Threads that pools of libraries may still open when they meet a new peak
+#: of work; a leak would open one every few turns.
+POOLS = 32
 #: Turns between two of the archive, and pictures that stay in it.
-ARCHIVE, KEPT = 25, 20
+ARCHIVE, KEPT = 10, 20
 CONFIG = (
     TINY
     + """
@@ -122,7 +125,7 @@ def attack(trial: Trial) -> str:
         if trial.done >= LEVEL:
             assert growth['memory'] < GROWTH, growth
             assert growth['files'] <= 0, growth
-            assert growth['threads'] <= 0, growth
+            assert growth['threads'] <= POOLS, growth
     return (
         f'{trial.done} batches, {trial.done} searches, {turns.archived} '
         f'times the archive, {turns.people} people; memory '
