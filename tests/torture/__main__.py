@@ -4,6 +4,7 @@
     python -m tests.torture --list        their names
     python -m tests.torture checkpoints --share 0.01
     python -m tests.torture checkpoints --case 4711
+    python -m tests.torture suite --go-on
 
 Each campaign runs in a process of its own and writes a small JSON file, and
 docs/reliability.md is made of these. The exit status is 1 if a promise broke
@@ -89,6 +90,12 @@ def _parsed() -> argparse.Namespace:
     )
     parser.add_argument('--case', type=int, help='one case alone')
     parser.add_argument(
+        '--go-on',
+        action='store_true',
+        help='do what an earlier run into the same folder left; the result '
+        'names the commits of both',
+    )
+    parser.add_argument(
         '--out',
         type=Path,
         default=ROOT / 'work_dirs' / 'torture',
@@ -100,6 +107,15 @@ def _parsed() -> argparse.Namespace:
     unknown = set(args.names) - set(CAMPAIGNS)
     if unknown:
         parser.error(f'no campaign {", ".join(sorted(unknown))}: see --list')
+    others = [
+        name
+        for name in args.names or CAMPAIGNS
+        if args.go_on and not CAMPAIGNS[name].goes_on
+    ]
+    if others:
+        parser.error(
+            f'{", ".join(others)}: runs in one go, and takes no --go-on'
+        )
     return args
 
 
@@ -107,12 +123,15 @@ def _run(name: str, args: argparse.Namespace) -> dict:
     """Run a campaign in its process; one that hangs is killed."""
     campaign = CAMPAIGNS[name]
     path = args.out / f'{name}.json'
-    path.unlink(missing_ok=True)
+    if not args.go_on:
+        path.unlink(missing_ok=True)
     command = [sys.executable, '-m', 'tests.torture', name, '--here']
     command += ['--seed', str(args.seed), '--share', str(args.share)]
     command += ['--out', str(args.out)]
     if args.case is not None:
         command += ['--case', str(args.case)]
+    if args.go_on:
+        command.append('--go-on')
     child = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
     wrong = 'it hung, and was killed'
     try:
@@ -142,6 +161,9 @@ def _run_here(name: str, args: argparse.Namespace) -> None:
         cases = 1
     whole = args.share == 1 and args.case is None
     begun, code = time.monotonic(), commit()
+    before = _before(path, args, cases)
+    if code not in before['commit']:
+        before['commit'].append(code)
 
     def write(seen: str = 'not at its end') -> None:
         _write(
@@ -156,23 +178,38 @@ def _run_here(name: str, args: argparse.Namespace) -> None:
                 'seen': seen,
                 'figures': trial.figures,
                 'seed': args.seed,
-                'seconds': round(time.monotonic() - begun, 1),
+                'seconds': round(
+                    before['seconds'] + time.monotonic() - begun, 1
+                ),
                 'whole': whole,
                 'processor': platform.machine(),
                 'python': platform.python_version(),
                 'date': date.today().isoformat(),
-                'commit': code,
+                'commit': ', '.join(before['commit']),
             },
         )
 
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(
             *(args.seed, cases, Path(folder), campaign.minutes, args.case),
+            done=before['done'],
+            broken=before['broken'],
+            figures=before['figures'],
             on_case=write,
         )
         write()
         seen = attack(name, trial)
     write(seen)
+
+
+def _before(path: Path, args: argparse.Namespace, cases: int) -> dict:
+    """What an earlier run did, if this one goes on with it."""
+    if not args.go_on or not path.is_file():
+        return dict(done=0, broken=[], figures={}, seconds=0, commit=[])
+    result = json.loads(path.read_text())
+    if (result['seed'], result['cases']) != (args.seed, cases):
+        raise SystemExit(f'{path}: is of another seed or share')
+    return result | dict(commit=result['commit'].split(', '))
 
 
 def _write(path: Path, result: dict) -> None:

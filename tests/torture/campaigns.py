@@ -16,12 +16,15 @@ class Campaign:
         reach: The figure that keeps it.
         cases: How many a whole run has.
         minutes: After these, what is left of them does not begin.
+        goes_on: Whether a later run may do what is left of an earlier one:
+            all that it saw is in its figures.
     """
 
     promise: str
     reach: str
     cases: int
     minutes: float
+    goes_on: bool = False
 
 
 CAMPAIGNS = {
@@ -30,6 +33,7 @@ CAMPAIGNS = {
         'all of them pass',
         len([row for row in ROWS.values() if row.tests]),
         40,
+        goes_on=True,
     ),
     'suite': Campaign(
         'No test is flaky: the suite passes each time, also beside other '
@@ -37,6 +41,7 @@ CAMPAIGNS = {
         '20 of 20 runs without a failure, 5 of them beside a competing load',
         20,
         600,
+        goes_on=True,
     ),
     'checkpoints': Campaign(
         'A damaged checkpoint, weights file or lookup table is refused with a '

@@ -73,6 +73,56 @@ def test_the_result_says_what_a_run_gave(
     assert (kept['cases'], kept['whole']) == (4, False)
 
 
+def test_a_run_goes_on_with_what_is_left(tmp_path, monkeypatch):
+    seen = []
+
+    def attack(name, trial):
+        for number, _ in trial.each():
+            seen.append(number)
+            trial.figures[str(number)] = 'x'
+            with trial.attempt(number):
+                assert number != 1
+            if number == 2:
+                raise KeyboardInterrupt
+        return f'{len(trial.figures)} seen'
+
+    def run(*more):
+        command = ['torture', 'fake', '--here', '--out', str(tmp_path), *more]
+        monkeypatch.setattr('sys.argv', command)
+        program.main()
+        return json.loads((tmp_path / 'fake.json').read_text())
+
+    campaign = Campaign('Nothing breaks.', 'all of 5', 5, 1.0, goes_on=True)
+    monkeypatch.setitem(CAMPAIGNS, 'fake', campaign)
+    monkeypatch.setattr(program, 'attack', attack)
+    monkeypatch.setattr(program, 'commit', lambda: 'aaa')
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    half = json.loads((tmp_path / 'fake.json').read_text())
+    assert (half['done'], half['seen']) == (2, 'not at its end')
+    monkeypatch.setattr(program, 'commit', lambda: 'bbb')
+    seen.clear()
+    with pytest.raises(KeyboardInterrupt):
+        run('--go-on')
+    assert seen == [2]
+    half = half | dict(done=3)
+    (tmp_path / 'fake.json').write_text(json.dumps(half))
+    result = run('--go-on')
+    assert seen == [2, 3, 4]
+    assert (result['done'], result['commit']) == (5, 'aaa, bbb')
+    assert [number for number, _ in result['broken']] == [1]
+    assert result['seconds'] >= half['seconds']
+    with pytest.raises(SystemExit, match='another seed'):
+        run('--go-on', '--seed', '1')
+
+
+def test_a_campaign_in_one_go_does_not_go_on(monkeypatch, capsys):
+    monkeypatch.setattr('sys.argv', ['torture', 'kills', '--go-on'])
+    with pytest.raises(SystemExit):
+        program.main()
+    assert 'kills: runs in one go' in capsys.readouterr().err
+
+
 def test_batches_are_the_same_items():
     assert list(batches(range(5), 2)) == [[0, 1], [2, 3], [4]]
     assert list(batches([], 2)) == []

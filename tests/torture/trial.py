@@ -21,9 +21,10 @@ class Trial:
         folder: Empty, for its files.
         minutes: After these no case begins.
         only: Number of the one case to run.
-        done: How many ran.
+        done: How many ran, those of an earlier run that goes on among them.
         broken: Number and description of each case that broke the promise.
-        figures: What was seen of single promises, by the row's number.
+        figures: What was seen of single promises, by the row's number, or
+            of single cases.
         on_case: Called behind each case.
     """
 
@@ -43,7 +44,9 @@ class Trial:
 
         A case has the same randomness in every run, alone too.
         """
-        numbers = range(self.cases) if self.only is None else [self.only]
+        numbers = [self.only]
+        if self.only is None:
+            numbers = range(self.done, self.cases)
         for number in numbers:
             if time.monotonic() - self._begun > 60 * self.minutes:
                 return
