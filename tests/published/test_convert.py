@@ -8,6 +8,7 @@ from mmps.published import NETWORKS, Published, convert_weights
 from tests.models.build import model_config
 
 from .files import C4, C5, D4, D5, WIDTH, weights_of
+from .trained import TABLE, published
 
 NORM = ('weight', 'bias', 'running_mean', 'running_var')
 #: Theirs, ours: layers of which all is taken.
@@ -170,6 +171,19 @@ def test_oimnetpp_gets_a_bias_of_zeros():
     result = converted(weights_of('oimnetpp'), 'oimnetpp')
     assert result.zeros == ('roi_head.oim_head.fc.bias',)
     assert torch.equal(result.state[result.zeros[0]], torch.zeros(D5))
+
+
+@pytest.mark.parametrize('name', ['seqnet', 'nae'])
+def test_a_network_that_was_published_comes_back(name):
+    state = converted(weights_of(name, rows=9), name).state
+    table = torch.randn(9, D4 + D5)
+    theirs = published(name, {**state, TABLE: table})
+    assert theirs.keys() == weights_of(name, respelt=False).keys()
+    result = converted(theirs, name)
+    assert torch.equal(result.table, table)
+    assert result.state.keys() == state.keys()
+    for key, value in result.state.items():
+        assert torch.equal(value, state[key]), key
 
 
 def test_oimnetpp_is_the_oim_network_with_other_options():
