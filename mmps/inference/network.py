@@ -36,6 +36,7 @@ class Network:
         device: 'cpu', 'cuda', 'cuda:1', ...; a GPU if there is one for None.
         proposals: How many boxes people are sought in; the config's
             ``test_cfg.rpn.max_per_img`` for None.
+        most_proposals: No more than these, if the config has more.
 
     Raises:
         CheckpointError: Weights are missing, damaged or of another network.
@@ -50,6 +51,8 @@ class Network:
         weights: str | None,
         device: str | None,
         proposals: int | None = None,
+        *,
+        most_proposals: int | None = None,
     ) -> None:
         #: What the zoo says of these weights; None: they are of no entry.
         self.entry = _entry(model, weights)
@@ -57,10 +60,18 @@ class Network:
         cfg = Config.fromfile(config)
         cfg.model = plain_model(cfg.model)
         cfg.model.train_cfg = None
+        if proposals is not None and proposals < 1:
+            raise ValueError(f'proposals must be >= 1, got {proposals}')
+        # a detector has perhaps no RPN; it is refused below
+        rule = (cfg.model.get('test_cfg') or {}).get('rpn') or {}
+        #: Proposals that the config asks for.
+        self.configured_proposals = rule.get('max_per_img')
         if proposals is not None:
-            if proposals < 1:
-                raise ValueError(f'proposals must be >= 1, got {proposals}')
-            cfg.model.test_cfg.rpn.max_per_img = proposals
+            rule['max_per_img'] = proposals
+        elif None not in (most_proposals, self.configured_proposals):
+            rule['max_per_img'] = min(rule['max_per_img'], most_proposals)
+        #: Proposals that people are sought in.
+        self.proposals = rule.get('max_per_img')
         pipeline = _test_pipeline(cfg)
         #: Path of the config.
         self.config = config

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from mmps.apis import load_config, run_test
+from mmps.commands import export as command
 from mmps.commands import main
 from mmps.errors import InputError
 from mmps.evaluation import read_dump
@@ -48,6 +49,7 @@ class Blocked:
             raise ModuleNotFoundError(f'No module named {{name!r}}', name=name)
 
 sys.meta_path.insert(0, Blocked())
+from mmps.commands import export as command
 from mmps.commands import main
 code = main(sys.argv[1:])
 assert not {names} & set(sys.modules)
@@ -125,6 +127,26 @@ def test_the_command_exports_and_compares(made, names, request):
         assert str(ROOT).encode() not in path.read_bytes()
         onnx.checker.check_model(onnx.load(path), full_check=True)
     assert f'{made.path}, fp32:' in made.text
+
+
+def test_the_proposals_of_many_are_limited(oim, files, monkeypatch, capsys):
+    """Those of the config, 20, are taken for many here."""
+    seen = []
+    monkeypatch.setattr(command, 'MOST_PROPOSALS', 12)
+    monkeypatch.setattr(
+        'mmps.export.export_network', lambda network, *_: seen.append(network)
+    )
+    for more in ([], ['--proposals', '20'], ['--proposals', '30']):
+        main(['export', oim.config, oim.weights, '--out', 'x', *more])
+    assert [network.proposals for network in seen] == [12, 20, 30]
+    for network in seen:
+        assert network.configured_proposals == 20
+        rule = network.model.rpn_head.test_cfg
+        assert rule.max_per_img == network.proposals
+    text = capsys.readouterr().out
+    assert text.count('in place of') == 1
+    assert '12 proposals in place of 20; --proposals 20 keeps' in text
+    assert len({network.fingerprint for network in seen}) == 3
 
 
 @LAYOUTS
