@@ -5,13 +5,12 @@
     python benchmarks/archive_building.py zoo://oim_r18_qeeps50_synth \\
         exported data/synth-small/Image/SSM --out building.json
 
-Starts `mmps archive add` once or twice on the same folder, each process with
-one thread, as on a machine with two cores; all of it counts: reading, the
-network, claims and commits. The contenders take turns. A run with few
-pictures is subtracted from one with many, so that the rate is that of a long
-run, without the start of Python and the network; what is subtracted is shown
-as the start. `--seconds 2` instead of 20 lets two processes end together
-with few pictures.
+One or two processes share the files of one archive, as those of `mmps archive
+add` do, each with one thread; all of it counts: reading, the network, claims
+and commits. The clock begins when all have loaded their network, which is
+shown as the start. Commits lie 2 seconds apart instead of 20, so that two
+processes end together with few pictures. The contenders take turns, and the
+result is written after each.
 
 Seconds are by the clock, so the machine should be quiet; those of the
 processor, all processes together, are shown as well. Needs mmps[store].
@@ -21,8 +20,6 @@ import argparse
 import json
 import os
 import platform
-import resource
-import shutil
 import statistics
 import subprocess
 import sys
@@ -31,8 +28,18 @@ import time
 from datetime import date
 from pathlib import Path
 
-#: Pictures of the short run: one batch.
-FEW = 8
+#: Loads the network, says so, waits for a line, adds, and tells its seconds.
+WORKER = """
+import sys, time, lancedb
+from mmps.inference import Origins, PersonSearchInferencer
+from mmps.inference.archive import ArchiveWriter
+inferencer = PersonSearchInferencer(sys.argv[2])
+writer = ArchiveWriter(sys.argv[1], sys.argv[3:], Origins())
+print('\\n spent', time.process_time(), flush=True)
+sys.stdin.readline()
+writer.add(inferencer, seconds=2)
+print('\\n spent', time.process_time(), flush=True)
+"""
 
 
 def parse_args(argv=None):
@@ -51,40 +58,50 @@ def parse_args(argv=None):
 
 
 def built(model, files, processes):
-    """Seconds by the clock, and of the processor, to build an archive.
+    """Build an archive, and throw it away.
 
     Args:
         model: As of ``--model``.
         files: Paths.
         processes: That share them.
+
+    Returns:
+        Seconds by the clock of the start and of the building, and of the
+        processor of the building.
     """
-    folder = Path(tempfile.mkdtemp())
-    store = folder / 'archive'
-    command = [sys.executable, '-m', 'mmps', 'archive', 'add', store, *files]
-    command += ['--model', model, '--seconds', '2']
-    begin, before = time.perf_counter(), busy()
-    started = [
-        subprocess.Popen(
-            command,
-            env=dict(os.environ, OMP_NUM_THREADS='1'),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for _ in range(processes)
-    ]
-    codes = [process.wait() for process in started]
-    spent = time.perf_counter() - begin, busy() - before
-    if any(codes):
-        sys.exit(f'{command[:6]} ... ended with {codes}')
-    check(store, files)
-    shutil.rmtree(folder)
-    return spent
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / 'archive'
+        begin = time.perf_counter()
+        workers = [
+            subprocess.Popen(
+                [sys.executable, '-c', WORKER, store, model, *files],
+                env=dict(os.environ, OMP_NUM_THREADS='1'),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            for _ in range(processes)
+        ]
+        before = [told(worker) for worker in workers]
+        ready = time.perf_counter()
+        for worker in workers:
+            worker.stdin.write('\n')
+            worker.stdin.flush()
+        after = [told(worker) for worker in workers]
+        spent = time.perf_counter() - ready
+        for worker in workers:
+            worker.communicate()
+        check(store, files)
+    return ready - begin, spent, sum(after) - sum(before)
 
 
-def busy():
-    """Seconds of the processor of all children that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def told(worker):
+    """The next number that a worker prints."""
+    for line in worker.stdout:  # among those of a log
+        if line.startswith(' spent'):
+            return float(line.split()[1])
+    sys.exit(f'a process ended with {worker.wait()}')
 
 
 def check(store, files):
@@ -97,50 +114,27 @@ def check(store, files):
         sys.exit(f'{store} holds {len(there)} of {len(files)} files')
 
 
-def measure(args):
-    """Name and number of processes -> figures."""
-    files = sorted(map(str, args.pictures.resolve().iterdir()))[: args.num]
-    models = {'torch': args.model, 'ONNX float32': str(args.folder)}
+def contenders(args):
+    """Name -> what is given as the model."""
+    found = {'torch': args.model, 'ONNX float32': str(args.folder)}
     if (args.folder / 'int8').is_dir():
-        models['ONNX int8'] = str(args.folder / 'int8')
-    times = {
-        (name, processes): []
-        for name in models
-        for processes in args.processes
-    }
-    for _ in range(args.repeats):
-        for (name, processes), rows in times.items():
-            few = built(models[name], files[:FEW], processes)
-            rows.append((few, built(models[name], files, processes)))
-    return [
-        dict(name=name, processes=processes, **figures(rows, len(files)))
-        for (name, processes), rows in times.items()
-    ]
+        found['ONNX int8'] = str(args.folder / 'int8')
+    return found
 
 
-def figures(rows, num):
+def figures(runs, num):
     """Medians of the repeats.
 
     Args:
-        rows: Of each repeat, wall and busy seconds of the short run, and of
-            the long one.
-        num: Pictures of the long run.
+        runs: As of ``built``, of each repeat.
+        num: Pictures.
     """
-
-    def median(values):
-        return statistics.median(values)
-
-    more = num - FEW
+    starts, spent, busy = zip(*runs, strict=True)
     return dict(
-        pictures_per_second=median(
-            more / (long[0] - few[0]) for few, long in rows
-        ),
-        cpu_ms_per_picture=median(
-            1000 * (long[1] - few[1]) / more for few, long in rows
-        ),
-        start_s=median(few[0] for few, _ in rows),
-        start_cpu_s=median(few[1] for few, _ in rows),
-        wall_s=[round(long[0], 2) for _, long in rows],
+        pictures_per_second=num / statistics.median(spent),
+        cpu_ms_per_picture=1000 * statistics.median(busy) / num,
+        start_s=statistics.median(starts),
+        runs=[[round(value, 2) for value in run] for run in runs],
     )
 
 
@@ -148,32 +142,41 @@ def main(argv=None):
     args = parse_args(argv)
     from mmps.experiments.campaign import commit
 
-    load = os.getloadavg()[0]
-    rows = measure(args)
+    files = sorted(map(str, args.pictures.resolve().iterdir()))[: args.num]
+    result = dict(
+        model=args.model,
+        pictures=len(files),
+        cores=len(os.sched_getaffinity(0)),
+        processor=platform.processor() or platform.machine(),
+        load=round(os.getloadavg()[0], 1),
+        date=date.today().isoformat(),
+        commit=commit(),
+    )
+    runs = {
+        (name, processes): []
+        for name in contenders(args)
+        for processes in args.processes
+    }
+    for _ in range(args.repeats):
+        for (name, processes), done in runs.items():
+            done.append(built(contenders(args)[name], files, processes))
+        result['rows'] = [
+            dict(name=name, processes=num, **figures(done, len(files)))
+            for (name, num), done in runs.items()
+        ]
+        if args.out is not None:
+            args.out.write_text(json.dumps(result, indent=1) + '\n')
     print(
         '| network | processes | pictures a second '
         '| CPU a picture (ms) | start (s) |'
     )
     print('| --- | --- | --- | --- | --- |')
-    for row in rows:
+    for row in result['rows']:
         print(
             f'| {row["name"]} | {row["processes"]} '
             f'| {row["pictures_per_second"]:.1f} '
             f'| {row["cpu_ms_per_picture"]:.0f} | {row["start_s"]:.1f} |'
         )
-    if args.out is not None:
-        result = dict(
-            model=args.model,
-            pictures=args.num,
-            repeats=args.repeats,
-            cores=len(os.sched_getaffinity(0)),
-            processor=platform.processor() or platform.machine(),
-            load=round(load, 1),
-            date=date.today().isoformat(),
-            commit=commit(),
-            rows=rows,
-        )
-        args.out.write_text(json.dumps(result, indent=1) + '\n')
 
 
 if __name__ == '__main__':
