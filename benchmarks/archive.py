@@ -392,6 +392,7 @@ def run(args: argparse.Namespace) -> None:
         repeat=args.repeat,
         cores=len(os.sched_getaffinity(0)),
         threads=os.environ.get('OMP_NUM_THREADS', 'default'),
+        lance={key: os.environ[key] for key in os.environ if 'LANCE' in key},
         processor=platform.processor() or platform.machine(),
         date=date.today().isoformat(),
         commit=commit(),
