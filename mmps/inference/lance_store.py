@@ -59,6 +59,7 @@ from .file_records import FileRecord
 from .gallery_index import GalleryIndex, check_network
 from .gallery_store import Candidates, GalleryStore
 from .matches import Source
+from .nearest import nearest
 from .store_locks import exclusive
 from .where import Where
 
@@ -489,17 +490,32 @@ class LanceStore(GalleryStore):
         some = some.to_arrow()
         some = some.filter(_compute().greater_equal(some['number'], 0))
         queries = matrix(some['embedding'], self.dims)[:_QUERIES]
-        whole = LanceStore(self.path, exhaustive=True)
         found = expected = 0
-        for query in queries:
-            best = _keys(whole.search(query, _TOP))
-            found += len(best & _keys(self.search(query, _TOP)))
-            expected += len(best)
+        best = self._read(lambda: nearest(queries, self._people(), _TOP))
+        for query, labels in zip(queries, best, strict=True):
+            keys = {(int(row[0]), tuple(row[2:])) for row in labels.tolist()}
+            found += len(keys & _keys(self.search(query, _TOP)))
+            expected += len(keys)
         recall = found / max(1, expected)
         notes = dict(partitions=partitions, probes=probes, recall=recall)
         notes.update(queries=len(queries), top=_TOP, people=len(self))
         write_text(self.path / 'index.json', json.dumps(notes))
         return recall
+
+    def _people(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Embeddings of blocks of people; picture, number and box."""
+        import pyarrow as pa
+
+        columns = ['embedding', 'position', 'number', 'bbox']
+        for batch in self._scan(columns, 'number >= 0'):
+            rows = pa.Table.from_batches([batch])
+            labels = np.column_stack(
+                [
+                    *(rows[name].to_numpy() for name in columns[1:3]),
+                    matrix(rows['bbox'], 4),
+                ]
+            )
+            yield matrix(rows['embedding'], self.dims), labels
 
     def _has_index(self) -> bool:
         return any(
