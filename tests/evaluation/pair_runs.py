@@ -39,7 +39,7 @@ model = dict(
         oim_head=dict(in_channels=64, feat_dim=8),
         sim_head=dict(feat_dim=8),
     ),
-    test_cfg=dict(rpn=dict(max_per_img=100), rcnn=dict(score_thr=0.05)),
+    test_cfg=dict(rpn=dict(max_per_img=30), rcnn=dict(score_thr=0.05)),
 )
 test_pipeline = [
     dict(type='LoadScene'),

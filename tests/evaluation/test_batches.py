@@ -24,6 +24,8 @@ NUMBER = itertools.count()  # mmengine wants a new name for each run
 RELEASED = 'oim_r18_synth'
 CONFIG = """
 _base_ = '{root}/configs/oim/{name}.py'
+# conv5 on 300 RoIs takes its time
+model = dict(test_cfg=dict(rpn=dict(max_per_img=40)))
 test_dataloader = dict(
     num_workers=0, persistent_workers=False, dataset=dict(data_root='{data}')
 )
