@@ -36,7 +36,7 @@ def page(request):
 
 def ask(page, method, path, body=None, **headers):
     port = page.server_port
-    connection = http.client.HTTPConnection('127.0.0.1', port, timeout=20)
+    connection = http.client.HTTPConnection('127.0.0.1', port, timeout=60)
     try:
         headers = {k.replace('_', '-'): v for k, v in headers.items()}
         headers = {**(FORM if body else {}), **headers}
@@ -131,7 +131,7 @@ def test_a_slow_sender_still_reads_the_answer(page):
         'Origin: http://evil.example\r\nContent-Length: 200000\r\n\r\n'
     )
     address = '127.0.0.1', page.server_port
-    with socket.create_connection(address, timeout=20) as connection:
+    with socket.create_connection(address, timeout=60) as connection:
         connection.sendall(head.encode())
         for _ in range(2):  # a closed connection would fail at the second
             time.sleep(0.2)
