@@ -2,6 +2,7 @@ import gc
 import random
 import signal
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +14,21 @@ from mmps.commands import main
 
 #: Rough seconds of a test by its mark; a twentieth for another.
 SECONDS = {'long': 30, 'slow': 10}
+#: Rough seconds of files of many tests that are neither.
+FILES = {
+    'datasets/test_pair_dataset.py': 20,
+    'evaluation/test_pair_test_loop.py': 25,
+    'evaluation/test_pair_test_loop_resumed.py': 25,
+    'models/test_pair_search.py': 20,
+    'ops/test_kernels.py': 15,
+}
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     """Files that take longest first, so that no process ends on one alone."""
-    seconds = Counter()
+    folder = Path(__file__).parent
+    seconds = Counter({folder / name: each for name, each in FILES.items()})
     for item in items:
         marks = (mark.name for mark in item.iter_markers())
         seconds[item.path] += max(SECONDS.get(m, 0.05) for m in (*marks, ''))

@@ -10,7 +10,7 @@ import torch
 from mmps.apis import load_config, run_test
 from tests.distillation.networks import network
 from tests.inference.tiny import TINY
-from tests.synthetic.sets import make_cuhk_sysu
+from tests.synthetic.sets import copy_cuhk_sysu
 
 ROOT = Path(__file__).parents[1]
 CONFIG = (
@@ -37,7 +37,7 @@ def load():
 def files(tmp_path_factory):
     """Config and weights of a network with random weights."""
     folder = tmp_path_factory.mktemp('proposals')
-    make_cuhk_sysu(folder / 'scenes')
+    copy_cuhk_sysu(folder / 'scenes')
     config, weights = folder / 'oim.py', folder / 'oim.pth'
     config.write_text(CONFIG.format(root=ROOT, data=folder / 'scenes'))
     model = network(load_config(str(config)).model, seed=0)

@@ -2,7 +2,6 @@
 
 import os
 import runpy
-import subprocess
 import sys
 
 import pytest
@@ -13,6 +12,7 @@ from mmengine.config import Config
 from mmps.distillation import FrozenLUTHook, read_table
 from tests.markdown import ROOT, files
 from tests.models.build import batch, build, scene
+from tests.preloaded import SERVER
 
 DOCS = ROOT / 'docs'
 UP = torch.tensor([0.0, 1.0])
@@ -32,16 +32,24 @@ def repository(tmp_path, monkeypatch):
 def test_the_test_of_the_added_method_passes(repository):
     *_, test = files(DOCS / 'adding_a_method.md', repository)
     assert test.name == 'test_triplet_head.py'
-    done = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-q', test],
-        env={**os.environ, 'PYTHONPATH': f'{repository}:{ROOT}'},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert '9 passed' in done.stdout
+    output = repository / 'output.txt'
+    process = SERVER.Process(target=run_pytest, args=(test, output))
+    process.start()
+    process.join(240)
+    assert process.exitcode == 0, output.read_text()[-3000:]
+    assert '9 passed' in output.read_text()
+
+
+def run_pytest(test, output):
+    """Run a file of tests, in a process of its own."""
+    with open(output, 'w') as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    sys.path.insert(0, str(test.parents[2]))
+    os.chdir(test.parents[2])
+    code = pytest.main(['-q', '-p', 'no:cacheprovider', str(test)])
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def test_the_added_method_is_trained_with_the_network(repository):

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import torch
 from mmengine.config import Config
 
 from mmps.report.training_log import find_logs, read_logs
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 EPOCHS = 3
@@ -156,8 +156,8 @@ def stop_when(text, signum, *command, everybody=False):
             alone.
 
     Returns:
-        Its exit code and its output. All of its processes are gone, ten
-        seconds after the signal.
+        Its exit code and its output. All of its processes are gone, a minute
+        after the signal.
     """
     with started(text, *command) as (process, mark, seen):
         begin = time.monotonic()
@@ -168,15 +168,10 @@ def stop_when(text, signum, *command, everybody=False):
         seen.append(process.stdout.read())
         code = process.wait()
     output = ''.join(seen)
-    assert time.monotonic() - begin < 10, output[-3000:]
+    # the campaign 'signals' measures the promised 10 s
+    assert time.monotonic() - begin < 60, output[-3000:]
     assert marked(mark) == []
     return code, output
-
-
-def free_port():
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        return str(server.getsockname()[1])
 
 
 def weights(work):
@@ -267,7 +262,7 @@ def trained_by_two(config, tmp_path_factory):
     """The work dir of an unbroken run of two processes."""
     work = tmp_path_factory.mktemp('trained_by_two')
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('PORT', free_port())
+        patch.setenv('PORT', str(free_port()))
         run('tools/dist_train.sh', config, '2', '--work-dir', str(work))
     return work
 
@@ -282,14 +277,14 @@ def test_stopping_the_launcher_stops_its_processes(
         (signal.SIGINT, 130, '[1][2/3]', ()),
         (signal.SIGTERM, 143, '[2][1/3]', ('--resume',)),
     ):
-        monkeypatch.setenv('PORT', free_port())
+        monkeypatch.setenv('PORT', str(free_port()))
         found, output = stop_when(
             f'Epoch(train) {place}', signum, *command, *resume
         )
         assert found == code, output[-3000:]
         assert 'Traceback' not in output
         assert (tmp_path / 'interrupted.pth').exists()
-    monkeypatch.setenv('PORT', free_port())
+    monkeypatch.setenv('PORT', str(free_port()))
     run(*command, '--resume')
     assert_equal_ends(trained_by_two, tmp_path)
 
@@ -320,7 +315,7 @@ def test_a_slurm_job_saves_goes_back_to_the_queue_and_resumes(
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv('PATH', f'{tmp_path}:{os.environ["PATH"]}')
     monkeypatch.setenv('SLURM_JOB_ID', '7')
-    monkeypatch.setenv('MASTER_PORT', free_port())
+    monkeypatch.setenv('MASTER_PORT', str(free_port()))
     command = (
         *('tools/slurm_job.sh', sys.executable, '-u', 'tools/train.py'),
         *(config, '--launcher', 'slurm', '--work-dir', str(work)),
@@ -334,7 +329,7 @@ def test_a_slurm_job_saves_goes_back_to_the_queue_and_resumes(
     assert 'Traceback' not in output
     assert calls.read_text() == 'requeue 7\n'
     monkeypatch.setenv('SLURM_RESTART_COUNT', '1')
-    monkeypatch.setenv('MASTER_PORT', free_port())
+    monkeypatch.setenv('MASTER_PORT', str(free_port()))
     run(*command)
     assert_equal_ends(trained_by_two, work)
 
@@ -343,9 +338,9 @@ def test_a_slurm_job_saves_goes_back_to_the_queue_and_resumes(
 @pytest.mark.long
 def test_two_processes_are_killed_and_resume(config, tmp_path, monkeypatch):
     work, start = tmp_path / 'work', ('tools/dist_train.sh', config, '2')
-    monkeypatch.setenv('PORT', free_port())
+    monkeypatch.setenv('PORT', str(free_port()))
     kill_when('Epoch(train) [2][2/3]', *start, '--work-dir', str(work))
-    monkeypatch.setenv('PORT', free_port())
+    monkeypatch.setenv('PORT', str(free_port()))
     _, out = run(*start, '--work-dir', str(work), '--resume')
     assert 'epoch_1.pth' in out
     state = weights(work)['state_dict']
@@ -369,7 +364,7 @@ def test_two_processes_score_what_one_scores(
         *(*options, str(one), '--dump', str(dump)),
         *('--per-query', str(tmp_path / 'one.csv')),
     )
-    monkeypatch.setenv('PORT', free_port())
+    monkeypatch.setenv('PORT', str(free_port()))
     show = ('--show-dir', str(tmp_path / 'show'), '--show-queries', '2')
     run(
         *('tools/dist_test.sh', config, checkpoint, '2', *options, str(two)),

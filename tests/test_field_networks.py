@@ -14,7 +14,7 @@ from mmps.datasets.cuhk_sysu import read_cuhk_sysu
 from mmps.evaluation.dump import read_dump
 from mmps.evaluation.scoring import score_features
 from mmps.inference import PersonSearchInferencer
-from tests.synthetic.sets import make_cuhk_sysu
+from tests.synthetic.sets import copy_cuhk_sysu
 
 ROOT = Path(__file__).parents[1]
 CONFIG = """
@@ -51,7 +51,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp('field')
-    make_cuhk_sysu(root / 'data')
+    copy_cuhk_sysu(root / 'data')
     return root
 
 

@@ -22,7 +22,7 @@ from mmps.zoo import load_index
 from mmps.zoo.metafile import dumps, results_of
 from tests.distillation.test_kd_reid_run import CONFIG
 from tests.models.build import build
-from tests.synthetic.sets import make_cuhk_sysu
+from tests.synthetic.sets import copy_cuhk_sysu
 from tests.zoo.small import (
     entry,
     make_default,
@@ -54,7 +54,7 @@ FIGURES = {'det/AP': 0.5, 'G10/mAP': 0.25, 'G10/queries': 20}
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp('data') / 'scenes'
-    make_cuhk_sysu(folder)
+    copy_cuhk_sysu(folder)
     return folder
 
 

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from tests.markdown import ROOT
-from tests.synthetic.sets import make_cuhk_sysu
+from tests.synthetic.sets import copy_cuhk_sysu
 from tests.test_docs import commands
 
 #: Covered elsewhere: by the suite itself, CI, tests of configs and renderer.
@@ -35,7 +35,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp('clone')
     for name in ('configs', 'demo', 'tools'):
         (folder / name).symlink_to(ROOT / name)
-    make_cuhk_sysu(folder / 'data/synth-small')
+    copy_cuhk_sysu(folder / 'data/synth-small')
     (folder / 'data/cuhk-sysu').symlink_to(folder / 'data/synth-small')
     return folder
 

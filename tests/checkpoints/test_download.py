@@ -17,7 +17,7 @@ NAME = f'weights-{HASH[:8]}.pth'
 def get(tmp_path):
     """Fetch into a fresh cache, quickly."""
 
-    def fetch_here(url, limit=5, **options):
+    def fetch_here(url, limit=60, **options):
         return fetch(
             url,
             folder=tmp_path / 'cache',

@@ -188,10 +188,10 @@ def test_flipped_bytes_never_crash_hang_or_eat_memory(tmp_path, compressed):
                 (0, 255, 127, 14, draw.randrange(256))
             )
         path.write_bytes(damaged)
-        start = time.perf_counter()
+        start = time.process_time()
         with suppress(DatasetError):
             read_mat(path, 'Img')
-        assert time.perf_counter() - start < 1
+        assert time.process_time() - start < 1
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20e6

@@ -49,10 +49,10 @@ def test_busy_workers_end_with_their_process(end, tmp_path):
         os.kill(process.pid, signal.SIGTERM)
         time.sleep(2.1)  # else the two are one
         os.kill(process.pid, signal.SIGTERM)
-    process.join(5)
+    process.join(60)
     code = signal.SIGKILL if end == 'killed' else signal.SIGTERM
     assert process.exitcode == -code
-    assert gone(process.pid, 5)
+    assert gone(process.pid, 60)
     output = (tmp_path / 'work.txt').read_text()
     assert 'Traceback' not in output
 

@@ -3,12 +3,12 @@
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from mmps.engine import Interrupted, launched
+from tests.ports import free_port
 from tests.preloaded import SERVER
 
 from . import toy
@@ -41,9 +41,7 @@ def run_toy_ranks(
 
     ``meanwhile`` is called with the process ids of the ranks.
     """
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
+    port = free_port()
     logs = [work_dir.parent / f'{work_dir.name}.{r}.txt' for r in range(count)]
     processes = [
         SERVER.Process(

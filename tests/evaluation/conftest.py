@@ -11,13 +11,13 @@ from tests.evaluation.pair_runs import (
     make_loop,
     runner_of,
 )
-from tests.synthetic.sets import make_cuhk_sysu
+from tests.synthetic.sets import copy_cuhk_sysu
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
     out = tmp_path_factory.mktemp('pairs') / 'scenes'
-    make_cuhk_sysu(out)
+    copy_cuhk_sysu(out)
     return out
 
 

@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 NUMBER = itertools.count()  # mmengine wants a new name for each run
 PARTS = ('images', 'counts', 'bboxes', 'scores', 'similarity')
 QUERIES = 4
+#: Of weights whose few proposals cover some of the people.
+SEED = 6
 PROTOCOL, GALLERY = 'occlusion', 20
 #: Of a unit, and the units of a whole test in blocks of 2 queries.
 UNIT_PAIRS, UNITS = 10, 8
@@ -39,7 +41,7 @@ model = dict(
         oim_head=dict(in_channels=64, feat_dim=8),
         sim_head=dict(feat_dim=8),
     ),
-    test_cfg=dict(rpn=dict(max_per_img=100), rcnn=dict(score_thr=0.05)),
+    test_cfg=dict(rpn=dict(max_per_img=40), rcnn=dict(score_thr=0.05)),
 )
 test_pipeline = [
     dict(type='LoadScene'),
@@ -101,8 +103,8 @@ def loaded(config, work_dir):
 
 def runner_of(config, work_dir):
     cfg = loaded(config, work_dir)
-    strong = network(copy.deepcopy(cfg.model), seed=0)
-    torch.manual_seed(0)
+    strong = network(copy.deepcopy(cfg.model), seed=SEED)
+    torch.manual_seed(SEED)
     for name, parameter in strong.named_parameters():
         for end, std in STRONG.items():
             if name.endswith(end):

@@ -19,12 +19,13 @@ def test_no_more_is_loaded_than_asked_for():
         loaded = load_ahead(started.append, range(10), pool, 3)
         next(loaded)
         loaded.close()
-    assert sorted(started) == started == list(range(len(started)))
+    # two threads may note theirs in either order
+    assert sorted(started) == list(range(len(started)))
     assert 1 <= len(started) <= 4
 
 
 def test_things_are_loaded_at_the_same_time():
-    meeting = threading.Barrier(3, timeout=20)
+    meeting = threading.Barrier(3, timeout=60)
     with ThreadPoolExecutor(3) as pool:
         loaded = load_ahead(lambda _: meeting.wait(), range(3), pool, 3)
         assert sorted(loaded) == [0, 1, 2]

@@ -16,7 +16,7 @@ from mmps.evaluation import read_dump
 from mmps.zoo import load_index
 from tests.evaluation.pair_runs import ROOT
 from tests.models.build import batch, build, scene
-from tests.synthetic.sets import make_cuhk_sysu
+from tests.synthetic.sets import copy_cuhk_sysu
 
 NUMBER = itertools.count()  # mmengine wants a new name for each run
 #: Similarities of a trained network lie far apart; of random weights so many
@@ -24,6 +24,8 @@ NUMBER = itertools.count()  # mmengine wants a new name for each run
 RELEASED = 'oim_r18_synth'
 CONFIG = """
 _base_ = '{root}/configs/oim/{name}.py'
+# conv5 on 300 RoIs takes its time
+model = dict(test_cfg=dict(rpn=dict(max_per_img=40)))
 test_dataloader = dict(
     num_workers=0, persistent_workers=False, dataset=dict(data_root='{data}')
 )
@@ -40,7 +42,7 @@ WAYS = {
 def tested(tmp_path_factory):
     """Runs a test with options of the loader: figures and dump."""
     folder = tmp_path_factory.mktemp('batches')
-    make_cuhk_sysu(folder / 'data')
+    copy_cuhk_sysu(folder / 'data')
     # every third picture is higher
     for path in sorted((folder / 'data/Image/SSM').glob('*.jpg'))[::3]:
         pixels = cv2.imread(str(path))

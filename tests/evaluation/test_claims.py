@@ -64,12 +64,17 @@ def test_a_process_that_was_paused_does_not_release_what_is_anothers(tmp_path):
 
 
 def test_a_claim_is_kept_alive(tmp_path):
-    with Claims(tmp_path, stale_after=0.6) as one:
+    with Claims(tmp_path, stale_after=0.06) as one:
         assert one.take('a')
-        with Claims(tmp_path, stale_after=0.6) as other:
-            for _ in range(10):
-                time.sleep(0.15)
-                assert not other.take('a')
+        (file,) = tmp_path.glob('*.claim')
+        for _ in range(3):
+            young, deadline = file.stat().st_mtime, time.monotonic() + 60
+            make_old(file, 70)
+            while file.stat().st_mtime < young - 60:
+                assert time.monotonic() < deadline, 'no sign of life'
+                time.sleep(0.01)
+        with Claims(tmp_path, stale_after=60) as other:
+            assert not other.take('a')
 
 
 def test_clocks_that_differ_do_not_count(tmp_path, monkeypatch):

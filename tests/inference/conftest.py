@@ -12,7 +12,7 @@ from mmps.apis import PersonSearchInferencer, load_config
 from tests.distillation.networks import network
 from tests.evaluation.pair_runs import configured, runner_of
 from tests.inference.tiny import TINY
-from tests.synthetic.sets import make_cuhk_sysu
+from tests.synthetic.sets import copy_cuhk_sysu
 
 ROOT = Path(__file__).parents[2]
 CONFIG = (
@@ -30,7 +30,7 @@ test_evaluator = dict(det_thr=0.05)
 def data(tmp_path_factory):
     """Root of a data set in the layout of CUHK-SYSU."""
     out = tmp_path_factory.mktemp('inference') / 'scenes'
-    make_cuhk_sysu(out)
+    copy_cuhk_sysu(out)
     return out
 
 

@@ -1,4 +1,5 @@
 import copy
+import functools
 import random
 from dataclasses import dataclass
 
@@ -58,7 +59,12 @@ class Picture:
 
 def make(without=('gates',), **changes):
     """In eval mode; the threshold of its own config finds nothing."""
-    changes = {'test_cfg.rpn.max_per_img': PROPOSALS, **changes}
+    return copy.deepcopy(made(tuple(without), tuple(changes.items())))
+
+
+@functools.cache
+def made(without, changes):
+    changes = {'test_cfg.rpn.max_per_img': PROPOSALS, **dict(changes)}
     model = make_training(without, **changes).eval()
     model.roi_head.test_cfg.score_thr = 0.99
     torch.manual_seed(0)

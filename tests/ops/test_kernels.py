@@ -4,6 +4,8 @@ The stand-ins have the interfaces of torchvision and compiled mmcv, so that
 how they are called is tested where neither is installed.
 """
 
+import functools
+
 import mmcv.ops  # noqa: F401 - before a stand-in for its compiled part
 import numpy as np
 import pytest
@@ -83,11 +85,25 @@ def crowd(threshold, offset):
     return torch.tensor(boxes).float(), torch.tensor(scores).float()
 
 
+@functools.cache  # loops take longer than what they are compared with
+def crowd_by_loops(threshold, offset):
+    boxes, scores = crowd(threshold, offset)
+    kept = nms_by_loops(boxes.numpy(), scores.numpy(), threshold, offset)
+    return boxes, scores, kept
+
+
+@functools.cache
+def pooled_by_loops(*args):
+    rois = torch.tensor(ROIS)
+    rois[:, 1:] *= 2
+    features = make_features()
+    return rois, roi_align_by_loops(features.numpy(), rois.double(), *args)
+
+
 @pytest.mark.parametrize('offset', [0, 1])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float16])
 def test_nms_with_ties(device, offset, dtype):
-    boxes, scores = crowd(0.4703, offset)
-    expected = nms_by_loops(boxes.numpy(), scores.numpy(), 0.4703, offset)
+    boxes, scores, expected = crowd_by_loops(0.4703, offset)
     assert 10 < len(expected) < 140
     boxes, scores = boxes.to(device, dtype), scores.to(device)
     for max_num in (None, 7, 0):
@@ -121,11 +137,9 @@ def test_nms_of_few(device, boxes, scores, expected, dtype):
     'layout', [torch.contiguous_format, torch.channels_last]
 )
 def test_roi_align(device, aligned, sampling_ratio, layout):
-    features, rois = make_features(), torch.tensor(ROIS)
-    rois[:, 1:] *= 2
     args = (2, 3), 0.5, sampling_ratio, aligned
-    expected = roi_align_by_loops(features.numpy(), rois.double(), *args)
-    features = features.to(device, memory_format=layout)
+    rois, expected = pooled_by_loops(*args)
+    features = make_features().to(device, memory_format=layout)
     out = roi_align(features, rois.to(device), *args)
     assert out.dtype == torch.float32
     assert out.is_contiguous(memory_format=layout)

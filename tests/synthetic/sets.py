@@ -1,5 +1,9 @@
 """Very small data sets, made once for all tests."""
 
+import atexit
+import functools
+import shutil
+import tempfile
 from pathlib import Path
 
 from mmps.synthetic import Knobs, plan_cuhk_sysu, plan_prw
@@ -52,6 +56,19 @@ def make_prw(out: Path, seed: int = 3, jobs: int = 1):
     plan = plan_prw.make_plan(PRW, seed)
     _make('prw', plan, out, jobs)
     return plan
+
+
+def copy_cuhk_sysu(out: Path) -> None:
+    """Copy what ``make_cuhk_sysu`` generates, once in a process."""
+    shutil.copytree(_generated_cuhk_sysu(), out)
+
+
+@functools.cache
+def _generated_cuhk_sysu() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix='scenes'))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    make_cuhk_sysu(folder / 'set')
+    return folder / 'set'
 
 
 def _make(layout: str, plan, out: Path, jobs: int) -> None:

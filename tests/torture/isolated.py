@@ -42,7 +42,7 @@ class Isolated:
     def __init__(
         self, function: Callable[..., Any], patience: float = 30
     ) -> None:
-        self._function, self._patience = function, patience
+        self._function, self.patience = function, patience
         self._process = self._pipe = None
 
     def __enter__(self) -> 'Isolated':
@@ -75,7 +75,7 @@ class Isolated:
     def _answer(self) -> Answer:
         if not self._answers_in_time():
             self._end()
-            return Answer(problem=f'no answer in {self._patience:g} s')
+            return Answer(problem=f'no answer in {self.patience:g} s')
         try:
             return self._pipe.recv()
         except (EOFError, ConnectionResetError):
@@ -85,9 +85,9 @@ class Isolated:
             return Answer(problem=f'the process ended with {number}')
 
     def _answers_in_time(self) -> bool:
-        end = time.monotonic() + 20 * self._patience
-        most = self._seconds() + self._patience
-        while not self._pipe.poll(min(1, self._patience)):
+        end = time.monotonic() + 20 * self.patience
+        most = self._seconds() + self.patience
+        while not self._pipe.poll(min(1, self.patience)):
             if self._seconds() > most or time.monotonic() > end:
                 return False
         return True

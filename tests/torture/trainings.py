@@ -4,7 +4,6 @@ import gc
 import hashlib
 import json
 import os
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from mmps.distillation import IdentityTable, write_table
 from mmps.distillation.identity_table import identity_names
 from tests.distillation.networks import network
 from tests.engine import toy  # noqa: F401 - registers a metric and hooks
+from tests.ports import free_port
 from tests.synthetic.sets import make_cuhk_sysu
 
 from .children import Child
@@ -205,7 +205,7 @@ def rank_environment(ranks: int) -> list[dict[str, str]]:
     """What a launcher tells its processes, one alone nothing."""
     if ranks == 1:
         return [{}]
-    port = str(_free_port())
+    port = str(free_port())
     return [
         dict(
             RANK=str(rank),
@@ -223,12 +223,6 @@ def succeed(children: list[Child]) -> None:
     for child in children:
         code = child.code()
         assert code == 0, (code, child.printed[-300:])
-
-
-def _free_port() -> int:
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        return server.getsockname()[1]
 
 
 def table_of(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
