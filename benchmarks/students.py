@@ -8,7 +8,8 @@
 Search mAP is that of the campaign, with all its seeds. The weights of seed 0
 are exported in float32 and int8, the int8 network is tested on the protocols
 of its config, and both are timed beside torch as benchmarks/export.py does
-it: in turns, on one core, from pixels to embeddings. `--draw` only draws the
+it: in turns, on one core, from pixels to embeddings. Weights that are not in
+`--work` any more are trained again. `--draw` only draws the
 picture again, from the numbers of `--out`.
 """
 
@@ -47,7 +48,10 @@ def parse_args(argv=None):
     parser.add_argument('--out', type=Path, required=True, help='JSON file')
     parser.add_argument('--picture', type=Path, help='of the curve')
     parser.add_argument('--draw', action='store_true', help='and no more')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not (args.draw or args.pictures):
+        parser.error('give --pictures, or --draw')
+    return args
 
 
 def main(argv=None):

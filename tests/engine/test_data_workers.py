@@ -49,10 +49,10 @@ def test_busy_workers_end_with_their_process(end, tmp_path):
         os.kill(process.pid, signal.SIGTERM)
         time.sleep(2.1)  # else the two are one
         os.kill(process.pid, signal.SIGTERM)
-    process.join(60)
+    process.join(10)
     code = signal.SIGKILL if end == 'killed' else signal.SIGTERM
     assert process.exitcode == -code
-    assert gone(process.pid, 60)
+    assert gone(process.pid, 10)
     output = (tmp_path / 'work.txt').read_text()
     assert 'Traceback' not in output
 
@@ -75,7 +75,7 @@ def fail_with_workers(persistent):
 def test_workers_of_a_process_that_fails_do_not_keep_it(persistent):
     process = SERVER.Process(target=fail_with_workers, args=(persistent,))
     process.start()
-    process.join(60)
+    process.join(10)
     process.kill()
     assert process.exitcode == 1
 

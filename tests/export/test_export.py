@@ -49,7 +49,6 @@ class Blocked:
             raise ModuleNotFoundError(f'No module named {{name!r}}', name=name)
 
 sys.meta_path.insert(0, Blocked())
-from mmps.commands import export as command
 from mmps.commands import main
 code = main(sys.argv[1:])
 assert not {names} & set(sys.modules)
