@@ -143,9 +143,7 @@ class GalleryIndex:
                 rough = (embeddings @ query)[rows]
             else:
                 rough = embeddings[rows] @ query
-            last = np.partition(rough, len(rough) - top)[len(rough) - top]
-            near = rough >= last - 2 * rounding_error(len(query))
-            rows = rows[near]
+            rows = rows[may_be_first(rough, top, len(query))]
         exact = np.concatenate(
             [np.zeros(0)]
             + [
@@ -285,6 +283,23 @@ def exact_similarity(embeddings: np.ndarray, query: np.ndarray) -> np.ndarray:
         query: (D,) float32.
     """
     return on_grid(embeddings) @ on_grid(query)
+
+
+def may_be_first(rough: np.ndarray, top: int, dims: int) -> np.ndarray:
+    """Rows that may be among the first, by dot products in float32.
+
+    Args:
+        rough: (k,) float32, products of embeddings with one query.
+        top: How many are first.
+        dims: D.
+
+    Returns:
+        (j,) int64, rising; all k if ``top`` is not less.
+    """
+    if len(rough) <= top:
+        return np.arange(len(rough))
+    last = np.partition(rough, len(rough) - top)[len(rough) - top]
+    return np.flatnonzero(rough >= last - 2 * rounding_error(dims))
 
 
 def rounding_error(dims: int) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .gallery_index import exact_similarity, rounding_error
+from .gallery_index import exact_similarity, may_be_first
 
 
 def nearest(
@@ -37,12 +37,12 @@ def nearest(
     kept: list[tuple] = [()] * len(queries)
     for embeddings, labels in blocks:
         for k, product in enumerate((embeddings @ queries.T).T):
-            rows = _near(product, top, queries.shape[1])
+            rows = may_be_first(product, top, queries.shape[1])
             found = product[rows], embeddings[rows], labels[rows]
             if kept[k]:
                 pairs = zip(kept[k], found, strict=True)
                 found = tuple(map(np.concatenate, pairs))
-            rows = _near(found[0], top, queries.shape[1])
+            rows = may_be_first(found[0], top, queries.shape[1])
             kept[k] = tuple(part[rows] for part in found)
     best = []
     for query, (_, embeddings, labels) in zip(queries, kept, strict=True):
@@ -50,11 +50,3 @@ def nearest(
         order = np.lexsort((*labels.T[::-1], -exact))[:top]
         best.append(labels[order])
     return best
-
-
-def _near(product: np.ndarray, top: int, dims: int) -> np.ndarray:
-    """Rows that may be among the first, by products in float32."""
-    if len(product) <= top:
-        return np.arange(len(product))
-    last = np.partition(product, -top)[-top]
-    return np.flatnonzero(product >= last - 2 * rounding_error(dims))

@@ -75,7 +75,7 @@ def fail_with_workers(persistent):
 def test_workers_of_a_process_that_fails_do_not_keep_it(persistent):
     process = SERVER.Process(target=fail_with_workers, args=(persistent,))
     process.start()
-    process.join(10)
+    process.join(60)
     process.kill()
     assert process.exitcode == 1
 
